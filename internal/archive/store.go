@@ -1,0 +1,64 @@
+package archive
+
+import (
+	"context"
+	"time"
+
+	"github.com/postroad/postroad/internal/mail"
+)
+
+// Store is what the read side asks. A caller sees only its owner's; what is another's
+// is mail.ErrNotFound.
+type Store interface {
+	Messages(ctx context.Context, q Query) ([]Record, error)
+	Message(ctx context.Context, owner mail.Owner, id mail.ID) (*Record, error)
+	MessageByRFCID(ctx context.Context, owner mail.Owner, rfcID string) (*Record, error)
+	Events(ctx context.Context, owner mail.Owner, message int64) ([]mail.Event, error)
+	Attempts(ctx context.Context, owner mail.Owner, message int64) ([]AttemptOf, error)
+	Content(ctx context.Context, message int64) (mail.Content, error)
+}
+
+// Query selects messages, newest first unless Ascending. Zero fields select all.
+type Query struct {
+	Owner         mail.Owner
+	Statuses      []mail.Status // any recipient has one of them
+	Recipient     string        // folded: an address, "ada*" (prefix) or "*@domain"
+	CreatedAfter  time.Time
+	CreatedBefore time.Time
+	From          string
+	Subject       string
+	Tag           string
+	Topic         string
+	Tier          *mail.Tier
+	Domain        string // the recipient's
+	Site          string
+	KeyID         string
+	Batch         mail.ID
+	RFCID         string
+	Idempotency   string
+	Supersedes    string
+	Class         mail.Class
+	SMTPCode      int
+	Metadata      map[string]string
+
+	Ascending bool
+	Limit     int
+	After     int64 // row of the last one seen: goes on behind it in the order asked; 0 = from the start
+}
+
+// Record is a message with its deliveries in the order of the request (to, cc, bcc),
+// and what a list shows of its story.
+type Record struct {
+	Message      mail.Message
+	Deliveries   []mail.Delivery
+	LastEvent    *mail.Event
+	Attempts     int
+	ContentUntil time.Time // zero: no end known
+	HasContent   bool
+}
+
+// AttemptOf is an attempt with the delivery it was made for.
+type AttemptOf struct {
+	mail.Attempt
+	Recipient mail.ID
+}

@@ -1,0 +1,66 @@
+package deliver
+
+import (
+	"context"
+	"crypto"
+	"net/netip"
+	"time"
+
+	"github.com/postroad/postroad/internal/mail"
+)
+
+// Beginner is asked before anything is said to a site: see queue.Store.Begin. The
+// queue is one; it gathers the questions of many sessions into one commit.
+type Beginner interface {
+	Begin(ctx context.Context, works []*mail.Work, site string) ([]Verdict, error)
+}
+
+// Verdict says whether a delivery may go on; if not, how its attempt ended.
+type Verdict struct {
+	Go      bool
+	Outcome mail.Outcome // Untried (lost), OutcomeCancelled, OutcomeSuppressed, OutcomeExpired
+}
+
+// Contents gives the bytes of a message that are not at hand.
+type Contents interface {
+	Content(ctx context.Context, message int64) (mail.Content, error)
+}
+
+// Keys gives what a message of a sending domain is signed with, and its return path.
+type Keys interface {
+	Signing(ctx context.Context, project int64, domain string) (Signing, error)
+}
+
+// Signing is how mail of one sending domain leaves.
+type Signing struct {
+	Keys       []Key  // at most one of each algorithm; none: unsigned
+	ReturnPath string // host of the envelope sender
+	RequireTLS bool
+}
+
+// Key is one DKIM key.
+type Key struct {
+	Domain, Selector string
+	Signer           crypto.Signer // *rsa.PrivateKey or ed25519.PrivateKey
+}
+
+// ReturnPaths writes the signed token that tells a bounce's delivery:
+// bounces+<token>@<host>.
+type ReturnPaths interface {
+	ReturnPath(host string, m *mail.Message, d *mail.Delivery) string
+}
+
+// Resolver looks up the addresses of a host, in the order they should be tried.
+type Resolver interface {
+	Addresses(ctx context.Context, host string) ([]netip.Addr, error)
+}
+
+// Guard says whether an address may be dialled: see route.Guard.
+type Guard interface {
+	Allow(addr netip.AddrPort) error
+}
+
+// Timeouts of one SMTP conversation (RFC 5321 §4.5.3.2).
+type Timeouts struct {
+	Connect, Banner, Command, DataInit, DataBlock, DataDone time.Duration
+}

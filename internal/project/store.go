@@ -1,0 +1,125 @@
+package project
+
+import (
+	"context"
+	"time"
+
+	"github.com/postroad/postroad/internal/mail"
+)
+
+// Store keeps projects, keys and sending domains.
+type Store interface {
+	CreateProject(ctx context.Context, p Project) (Project, error) // mail.ErrExists when the name is taken
+	ProjectByName(ctx context.Context, name string) (Project, error)
+	ProjectByRow(ctx context.Context, row int64) (Project, error)
+	Projects(ctx context.Context) ([]Project, error)
+	UpdateProject(ctx context.Context, p Project, ifVersion int64) (Project, error) // ifVersion 0 = any; else mail.ErrStale
+
+	// CreateKey keeps a key with its event api_key.created. A used once key is *mail.Replayed.
+	CreateKey(ctx context.Context, k Key, once *mail.Once, answer func(Key) mail.Answer) (Key, error)
+	KeyByID(ctx context.Context, id string) (Key, error)       // by the 8-character id, whoever owns it
+	KeyByHash(ctx context.Context, hash [32]byte) (Key, error) // for keys of any shape
+	Keys(ctx context.Context, project int64) ([]Key, error)    // newest first, of both environments
+	UpdateKey(ctx context.Context, k Key, ifVersion int64) (Key, error)
+	RevokeKey(ctx context.Context, project int64, id string, by string, now time.Time) error
+	TouchKeys(ctx context.Context, used []KeyUse) error // last use; gathered, once in a while
+
+	CreateDomain(ctx context.Context, d Domain, once *mail.Once, answer func(Domain) mail.Answer) (Domain, error) // mail.ErrExists
+	DomainByName(ctx context.Context, project int64, name string) (Domain, error)
+	DomainByID(ctx context.Context, project int64, id mail.ID) (Domain, error)
+	Domains(ctx context.Context, project int64) ([]Domain, error)
+	// UpdateDomain keeps the domain as given with these events (domain.verified …).
+	UpdateDomain(ctx context.Context, d Domain, ifVersion int64, events []mail.Event) (Domain, error)
+	// DeleteDomain removes it; without force it is mail.ErrExists while mail of it waits. With
+	// force that mail becomes Failed (domain_removed) in the same commit.
+	DeleteDomain(ctx context.Context, project int64, id mail.ID, force bool, by string, now time.Time) error
+
+	// Remembered gives the answer kept under an idempotency key, or mail.ErrNotFound.
+	Remembered(ctx context.Context, owner mail.Owner, route, key string, now time.Time) (mail.Answer, error)
+}
+
+// Project is who we send for.
+type Project struct {
+	ID        mail.ID
+	Row       int64
+	Name      string // slug, unique
+	Settings  Settings
+	Suspended bool
+	CreatedAt time.Time
+	Version   int64 // counts changes; the ETag
+}
+
+// Settings of a project, as PATCH /v1/project takes them.
+type Settings struct {
+	DefaultFrom       string   `json:"default_from"`
+	OnSuppressed      string   `json:"on_suppressed"` // "accept" or "reject"
+	StrictFields      bool     `json:"strict_fields"`
+	ContentDays       int      `json:"content_retention_days"`
+	EventDays         int      `json:"event_retention_days"`
+	RatePerMinute     *int     `json:"rate_per_minute"`    // nil: the operator's default; 0: unlimited
+	UnverifiedDomains string   `json:"unverified_domains"` // "reject" or "warn"
+	AllowedDomains    []string `json:"allowed_domains"`
+}
+
+// Key is an API key; its secret is known by hash only.
+type Key struct {
+	ID            string // 8 characters, public
+	Project       int64
+	ProjectID     mail.ID
+	Env           mail.Env
+	Name          string
+	Prefix        string // shown: "sk_live_k7f2q9xm"
+	Hash          [32]byte
+	Scopes        []string
+	AllowedFrom   []string // "*@acme.test", "billing@acme.io"; empty = any
+	IPAllowlist   []string // CIDRs; empty = any
+	RatePerMinute *int     // nil: no limit of its own
+	MaxRecipients int      // 0: the general limit
+	Disabled      bool
+	CreatedBy     string
+	CreatedAt     time.Time
+	ExpiresAt     time.Time
+	RevokedAt     time.Time
+	LastUsedAt    time.Time
+	LastUsedIP    string
+	LastUsedAgent string
+	Version       int64
+}
+
+// KeyUse is when and from where a key was last used.
+type KeyUse struct {
+	ID    string
+	At    time.Time
+	IP    string
+	Agent string
+}
+
+// Domain is a sending domain: one a project has proved and we sign for.
+type Domain struct {
+	ID            mail.ID
+	Row           int64
+	Project       int64
+	Name          string // ASCII lower case
+	Status        string // "pending", "verified", "degraded", "failed", "suspended"
+	ReturnPath    string // host label below the domain, e.g. "bounce"
+	ReturnPathOK  bool   // it resolves to us: mail may use it
+	TLS           string // "opportunistic" or "required"
+	DefaultFrom   string
+	Keys          []DKIMKey
+	Checks        map[string]string // "dkim", "spf", "return_path", "dmarc" → "pass", "warn", "fail", "unknown"
+	Records       []byte            // JSON of the last check, as GET …/dns shows it
+	CreatedAt     time.Time
+	LastCheckedAt time.Time
+	NextCheckAt   time.Time
+	Version       int64
+}
+
+// DKIMKey is one signing key of a domain.
+type DKIMKey struct {
+	Selector  string    `json:"selector"`
+	Algorithm string    `json:"algorithm"` // "rsa2048", "ed25519"
+	State     string    `json:"state"`     // "pending", "active", "retired"
+	Sealed    []byte    `json:"sealed"`    // the private key (PKCS #8), encrypted at rest
+	Public    []byte    `json:"public"`    // what p= says, before base64
+	CreatedAt time.Time `json:"created_at"`
+}

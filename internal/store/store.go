@@ -1,0 +1,37 @@
+// Package store is the sum of what the core asks to be remembered. The engines
+// (sqlite, later postgres) implement [Store]; storetest holds the contract as tests.
+//
+// Every method is a whole fact: it commits or it did not happen, and no transaction
+// leaves an engine. Time comes in as a parameter.
+package store
+
+import (
+	"context"
+
+	"github.com/postroad/postroad/internal/archive"
+	"github.com/postroad/postroad/internal/feedback"
+	"github.com/postroad/postroad/internal/project"
+	"github.com/postroad/postroad/internal/queue"
+	"github.com/postroad/postroad/internal/submit"
+)
+
+// Store is one engine.
+type Store interface {
+	submit.Store
+	queue.Store
+	archive.Store
+	feedback.Store
+	project.Store
+
+	// Migrate brings the schema up to this binary's; a second call does nothing. A
+	// schema newer than the binary's is an error, and nothing is touched.
+	Migrate(ctx context.Context) error
+	// Schema tells the version on disk and the binary's.
+	Schema(ctx context.Context) (have, want int, err error)
+	// Ping tells whether the store can commit now: it writes and syncs.
+	Ping(ctx context.Context) error
+	// Wake gives a channel that is closed at the next commit of events of any owner;
+	// call again for the one after. For waiting readers, never for correctness.
+	Wake() <-chan struct{}
+	Close() error
+}

@@ -1,0 +1,76 @@
+package submit
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/postroad/postroad/internal/mail"
+)
+
+// Store is what accepting asks to be remembered.
+type Store interface {
+	// Accept makes all that an Acceptance says true, or nothing of it; several may
+	// share one commit, and one's failure is not another's. When it returns, they are
+	// on disk. The receipts stand in the order of the acceptances.
+	//
+	// For an Acceptance whose Once key was used before, nothing is written and its
+	// Receipt has Replayed. Twins in one call count: the second replays the first.
+	Accept(ctx context.Context, batch []*Acceptance) ([]Receipt, error)
+
+	// Spool writes content too large for memory or the database to where the store
+	// keeps such bodies, compressed and fsynced, and tells its identity. It belongs to
+	// no message until an Acceptance carries it; until then Discard takes it away, and
+	// so does the next start of the store.
+	Spool(ctx context.Context, write func(io.Writer) error) (Spooled, error)
+
+	// Suppressed tells which of these addresses (folded, see [mail.FoldAddress]) the
+	// owner must not write to at now, for mail of this topic ("" = no topic: only
+	// suppressions without topic apply). The weightiest cause of each is given.
+	Suppressed(ctx context.Context, owner mail.Owner, addresses []string, topic string, now time.Time) (map[string]mail.Suppression, error)
+}
+
+// Spooled is content the store already keeps.
+type Spooled interface {
+	mail.Content
+	Discard() error
+}
+
+// Acceptance is everything that becomes true at once when we say yes.
+type Acceptance struct {
+	Once       *mail.Once // nil: the caller gave no key
+	Message    *mail.Message
+	Content    mail.Content // mail.Bytes, or what Spool gave
+	Deliveries []NewDelivery
+	Lease      Lease // for the deliveries that have Leased set
+
+	// Answer writes what the caller is told, from what only the commit knows. It is
+	// called once inside the commit, must be quick, and what it returns is kept under
+	// the key of Once (when there is one) and given back in the Receipt.
+	Answer func(Receipt) mail.Answer
+}
+
+// NewDelivery is a delivery with the first events of its life.
+type NewDelivery struct {
+	mail.Delivery
+	// Leased asks that this node has the delivery's lease from the same commit on, so
+	// that it can be offered to a lane without a claim.
+	Leased bool
+	Events []mail.Event // in order; the store fills in rows and sequence
+}
+
+// Lease says for whom and until when leases of an Acceptance are.
+type Lease struct {
+	Node  string
+	Until time.Time
+}
+
+// Receipt is what a commit tells of one Acceptance.
+type Receipt struct {
+	Row        int64        // of the message
+	Deliveries []int64      // rows, in the order of the Acceptance
+	Leases     []mail.Lease // of the deliveries that asked, in order; zero Lease for the others
+	Superseded []mail.ID    // older messages cancelled by this one
+	Answer     mail.Answer
+	Replayed   *mail.Answer // the first answer of the key; then nothing was written and all else is zero
+}
