@@ -2,11 +2,11 @@ package deliver
 
 import (
 	"context"
-	"crypto"
 	"net/netip"
 	"time"
 
 	"github.com/postroad/postroad/internal/mail"
+	"github.com/postroad/postroad/internal/project"
 )
 
 // Beginner is asked before anything is said to a site: see queue.Store.Begin. The
@@ -28,20 +28,7 @@ type Contents interface {
 
 // Keys gives what a message of a sending domain is signed with, and its return path.
 type Keys interface {
-	Signing(ctx context.Context, project int64, domain string) (Signing, error)
-}
-
-// Signing is how mail of one sending domain leaves.
-type Signing struct {
-	Keys       []Key  // at most one of each algorithm; none: unsigned
-	ReturnPath string // host of the envelope sender
-	RequireTLS bool
-}
-
-// Key is one DKIM key.
-type Key struct {
-	Domain, Selector string
-	Signer           crypto.Signer // *rsa.PrivateKey or ed25519.PrivateKey
+	Signing(ctx context.Context, project int64, domain string) (project.Signing, error)
 }
 
 // ReturnPaths writes the signed token that tells a bounce's delivery:
