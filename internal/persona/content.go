@@ -15,20 +15,17 @@ const maxKeptContent = 128 << 20
 
 // dataCommand answers DATA and receives the content up to the final dot.
 func (s *session) dataCommand() error {
-	granted := false
+	s.granted = false
 	err := s.react(onData, s.last, func() {
 		if s.rcpts == 0 {
 			s.reply("554 5.5.1 No valid recipients")
 			return
 		}
-		granted = true
+		s.granted = true
 		s.reply("354 End data with <CR><LF>.<CR><LF>")
 	})
-	if err != nil {
+	if err != nil || !s.granted {
 		return err
-	}
-	if !granted && !bytes.Contains(s.out, []byte("354 ")) {
-		return nil
 	}
 	if err := s.flush(); err != nil {
 		return err
@@ -75,7 +72,6 @@ func (s *session) take() {
 // nothing that looks like it.
 func (s *session) receive() error {
 	s.clearContent()
-	var p contentParser
 	for first := true; ; first = false {
 		if s.in.Buffered() == 0 {
 			_ = s.raw.SetReadDeadline(time.Now().Add(idle))
@@ -84,13 +80,13 @@ func (s *session) receive() error {
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 			return err
 		}
-		if p.fresh(line) && string(line) == ".\r\n" {
+		if s.parser.fresh(line) && string(line) == ".\r\n" {
 			return nil
 		}
-		if p.fresh(line) && line[0] == '.' {
+		if s.parser.fresh(line) && line[0] == '.' {
 			line = line[1:]
 		}
-		s.keepContent(&p, line)
+		s.keepContent(&s.parser, line)
 		if first && len(s.server.rules[onContent]) > 0 {
 			if err := s.react(onContent, s.last, func() {}); err != nil {
 				return err
@@ -114,11 +110,10 @@ func (s *session) bdatCommand(rest []byte) error {
 		s.reply("503 5.5.1 No valid recipients")
 		return nil
 	}
-	if !s.mail {
-		return errEnd
+	if !s.chunks {
+		s.clearContent()
 	}
-	s.clearContent()
-	var p contentParser
+	s.chunks = true
 	for n > 0 {
 		piece, err := s.in.Peek(int(min(n, int64(max(s.in.Buffered(), 1)))))
 		if err != nil {
@@ -127,7 +122,7 @@ func (s *session) bdatCommand(rest []byte) error {
 		if lf := bytes.IndexByte(piece, '\n'); lf >= 0 {
 			piece = piece[:lf+1]
 		}
-		s.keepContent(&p, piece)
+		s.keepContent(&s.parser, piece)
 		n -= int64(len(piece))
 		_, _ = s.in.Discard(len(piece))
 	}
@@ -139,10 +134,7 @@ func (s *session) bdatCommand(rest []byte) error {
 }
 
 func (s *session) clearContent() {
-	s.size, s.bare, s.id = 0, 0, s.id[:0]
-	if s.wanted {
-		s.data = s.data[:0]
-	}
+	s.size, s.bare, s.id, s.data, s.parser = 0, 0, s.id[:0], s.data[:0], contentParser{}
 }
 
 // contentParser follows content line by line; its zero value is at the beginning.

@@ -41,11 +41,14 @@ type session struct {
 	rcpts int // recipients accepted
 	utf8  bool
 
-	data  []byte
-	id    []byte
-	size  int64
-	bare  int
-	taken bool
+	granted bool // DATA was answered 354
+	chunks  bool // a chunk of BDAT came, its last did not
+	parser  contentParser
+	data    []byte
+	id      []byte
+	size    int64
+	bare    int
+	taken   bool
 }
 
 func newSession(server *Server, conn net.Conn) *session {
@@ -161,7 +164,7 @@ func (s *session) greet(extended bool) {
 }
 
 func (s *session) mailCommand(rest []byte) error {
-	address, parameters, ok := path(rest, "FROM:")
+	address, parameters, ok := addressOf(rest, "FROM:")
 	if !ok {
 		s.reply("501 5.5.4 MAIL FROM:<address>")
 		return nil
@@ -181,7 +184,7 @@ func (s *session) mailCommand(rest []byte) error {
 }
 
 func (s *session) rcptCommand(rest []byte) error {
-	address, _, ok := path(rest, "TO:")
+	address, _, ok := addressOf(rest, "TO:")
 	if !ok {
 		s.reply("501 5.5.4 RCPT TO:<address>")
 		return nil
@@ -196,8 +199,8 @@ func (s *session) rcptCommand(rest []byte) error {
 	return s.react(onRcpt, s.last, func() { s.reply("250 2.1.5 Ok") })
 }
 
-// path reads FROM:<address> or TO:<address> and what follows.
-func path(rest []byte, word string) (address, parameters []byte, ok bool) {
+// addressOf reads FROM:<address> or TO:<address> and what follows.
+func addressOf(rest []byte, word string) (address, parameters []byte, ok bool) {
 	if len(rest) < len(word) || !bytes.EqualFold(rest[:len(word)], []byte(word)) {
 		return nil, nil, false
 	}
@@ -238,7 +241,7 @@ func (s *session) startTLS() error {
 }
 
 func (s *session) reset() {
-	s.mail, s.rcpts, s.utf8, s.to = false, 0, false, nil
+	s.mail, s.rcpts, s.utf8, s.chunks, s.to = false, 0, false, false, nil
 }
 
 // react lets the first rule that takes an event act, then does what the rule left open.
@@ -320,6 +323,8 @@ func (s *session) act(e event, actions []action) (answered bool, err error) {
 // took keeps the session's state in step with a reply from the script.
 func (s *session) took(e event, code int) {
 	switch {
+	case e == onData:
+		s.granted = code == 354
 	case code/100 != 2:
 	case e == onMail:
 		s.mail = true
@@ -405,4 +410,3 @@ func (s *session) traced(who string, line []byte) {
 	defer s.server.trace.Unlock()
 	_, _ = fmt.Fprintf(s.server.o.Trace, "%d %s: %.200q\n", s.number, who, line)
 }
-
