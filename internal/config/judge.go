@@ -101,18 +101,6 @@ func (r *reading) judgeDelivery(s *Delivery) {
 	if !isHostname(s.Hostname) {
 		r.wrong("hostname", "must be a host name like mail.example.com")
 	}
-	for i, server := range s.DNSServers {
-		host, port, err := net.SplitHostPort(server)
-		if err != nil {
-			host, port = strings.Trim(server, "[]"), "53"
-		}
-		n, err := strconv.Atoi(port)
-		if _, bad := netip.ParseAddr(host); bad != nil || err != nil || n < 1 || n > 65535 {
-			r.wrong("dns_servers", "%q must be an IP address and a port, like 127.0.0.1:53", server)
-			continue
-		}
-		s.DNSServers[i] = net.JoinHostPort(host, port)
-	}
 	within(r, "mx_port", s.MXPort, 1, 65535)
 	within(r, "site_connections", s.SiteConnections, 1, 1000)
 	within(r, "session_messages", s.SessionMessages, 1, 100000)

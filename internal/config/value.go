@@ -112,8 +112,8 @@ func set(to any, text string) error {
 		return keep(v, text, parseRate)
 	case *netip.Addr:
 		return keep(v, text, parseAddr)
-	case *[]string:
-		return keepList(v, text, func(s string) (string, error) { return s, nil })
+	case *[]netip.AddrPort:
+		return keepList(v, text, parseServer)
 	case *[]time.Duration:
 		return keepList(v, text, parseDuration)
 	case *[]netip.Prefix:
@@ -189,6 +189,18 @@ func parseAddr(s string) (netip.Addr, error) {
 		return netip.Addr{}, errors.New("must be an IP address")
 	}
 	return a, nil
+}
+
+// parseServer reads ADDRESS:PORT, or an address alone: port 53.
+func parseServer(s string) (netip.AddrPort, error) {
+	if a, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
+		return netip.AddrPortFrom(a, 53), nil
+	}
+	p, err := netip.ParseAddrPort(s)
+	if err != nil || p.Port() == 0 {
+		return netip.AddrPort{}, errors.New("must be an IP address and a port, like 127.0.0.1:53")
+	}
+	return p, nil
 }
 
 // parsePrefix reads a CIDR; a bare address means itself alone.
