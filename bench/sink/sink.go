@@ -28,6 +28,7 @@ type Sink struct {
 	received  atomic.Int64
 	repeated  atomic.Int64
 	nameless  atomic.Int64
+	signed    atomic.Int64
 	opened    atomic.Int64
 	ids       [shards]shard
 	closing   chan struct{}
@@ -95,6 +96,9 @@ func (s *Sink) Distinct() int64 { return s.received.Load() - s.repeated.Load() -
 // Nameless is how many messages had no Message-ID.
 func (s *Sink) Nameless() int64 { return s.nameless.Load() }
 
+// Signatures is how many DKIM-Signature fields the messages had together.
+func (s *Sink) Signatures() int64 { return s.signed.Load() }
+
 // Connections is how many connections were ever opened.
 func (s *Sink) Connections() int64 { return s.opened.Load() }
 
@@ -122,6 +126,7 @@ func (s *Sink) Reset() {
 	s.received.Store(0)
 	s.repeated.Store(0)
 	s.nameless.Store(0)
+	s.signed.Store(0)
 }
 
 // ErrTooFew says that fewer messages came than were waited for.

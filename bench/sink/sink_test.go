@@ -49,7 +49,7 @@ func say(t *testing.T, s *sink.Sink, text string, size int) string {
 }
 
 func message(id string, size int) string {
-	return "MAIL FROM:<a@b.test>\r\nRCPT TO:<c@d.test>\r\nDATA\r\nFrom: a@b.test\r\nMessage-ID: <" + id + ">\r\nSubject: x\r\n\r\n" +
+	return "MAIL FROM:<a@b.test>\r\nRCPT TO:<c@d.test>\r\nDATA\r\nDKIM-Signature: v=1;\r\n\tb=x\r\nFrom: a@b.test\r\nMessage-ID: <" + id + ">\r\nSubject: x\r\n\r\n" +
 		strings.Repeat("0123456789\r\n", size/12) + "..\r\nMessage-ID: <not@this>\r\n.\r\n"
 }
 
@@ -71,8 +71,8 @@ func TestEveryMessageIsCountedHoweverItsBytesArrive(t *testing.T) {
 			if len(counts) != 2 || counts["one@x"] != 2 || counts["two@x"] != 1 {
 				t.Errorf("counted %v", counts)
 			}
-			if s.Received() != 3 || s.Repeated() != 1 || s.Distinct() != 2 {
-				t.Errorf("received %d, repeated %d, distinct %d", s.Received(), s.Repeated(), s.Distinct())
+			if s.Received() != 3 || s.Repeated() != 1 || s.Distinct() != 2 || s.Signatures() != 3 {
+				t.Errorf("received %d, repeated %d, distinct %d, signatures %d", s.Received(), s.Repeated(), s.Distinct(), s.Signatures())
 			}
 		})
 	}

@@ -139,7 +139,12 @@ func (t *talk) content(b []byte) (rest []byte, whole bool) {
 	return b[end+len(endOfData):], true
 }
 
-// search finds the Message-ID in the headers, once.
+var (
+	nameOfID        = []byte("message-id:")
+	nameOfSignature = []byte("dkim-signature:")
+)
+
+// search looks through the headers, once: for the Message-ID and for signatures.
 func (t *talk) search(b []byte) {
 	if t.searched {
 		return
@@ -151,12 +156,18 @@ func (t *talk) search(b []byte) {
 	for len(b) > 0 {
 		var line []byte
 		line, b, _ = bytes.Cut(b, crlf)
-		const name = "message-id:"
-		if len(line) > len(name) && line[0]|0x20 == 'm' && bytes.EqualFold(line[:len(name)], []byte(name)) {
-			t.id = append(t.id[:0], bytes.Trim(line[len(name):], " \t<>")...)
-			return
+		switch {
+		case len(line) == 0:
+		case line[0]|0x20 == 'm' && hasName(line, nameOfID) && len(t.id) == 0:
+			t.id = append(t.id, bytes.Trim(line[len(nameOfID):], " \t<>")...)
+		case line[0]|0x20 == 'd' && hasName(line, nameOfSignature):
+			t.sink.signed.Add(1)
 		}
 	}
+}
+
+func hasName(line, name []byte) bool {
+	return len(line) > len(name) && bytes.EqualFold(line[:len(name)], name)
 }
 
 func (t *talk) taken() {
