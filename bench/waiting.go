@@ -206,4 +206,3 @@ func measureOvertaking(ctx context.Context, bulk, connections int) (*overtaking,
 	slices.Sort(got.overtook)
 	return got, nil
 }
-
