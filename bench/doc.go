@@ -4,7 +4,7 @@
 //	go run ./bench                       everything, some minutes
 //	go run ./bench -only unsigned,raw    some of it
 //
-// A load generator ([load]) sends 2 KB messages over HTTP; Postroad, the built binary in a
+// A load generator (package load) sends 2 KB messages over HTTP; Postroad, the built binary in a
 // process of its own, delivers them over SMTP to a sink (package sink) that counts each
 // Message-ID. The other side is Debian's Postfix where it is installed: smtp-source →
 // an instance of its own → the same sink. Everything is on loopback, load generator and

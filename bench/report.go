@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/postroad/postroad/bench/load"
 )
 
 // results of one run of the command; nil and 0 were not measured.
@@ -39,12 +41,12 @@ func round(d time.Duration) string {
 
 func (s *stuck) print(w io.Writer) {
 	fmt.Fprintf(w, "stuck destination: accept to wire p50 %s p99 %s with an empty queue, p50 %s p99 %s with %d waiting for another site\n",
-		round(quantile(s.empty, 0.5)), round(quantile(s.empty, 0.99)), round(quantile(s.full, 0.5)), round(quantile(s.full, 0.99)), s.waiting)
+		round(load.Quantile(s.empty, 0.5)), round(load.Quantile(s.empty, 0.99)), round(load.Quantile(s.full, 0.5)), round(load.Quantile(s.full, 0.99)), s.waiting)
 }
 
 func (o *overtaking) print(w io.Writer) {
 	fmt.Fprintf(w, "urgent mail behind %d bulk messages of its lane (%d accepted, site takes %v for each on %d connections): accept to wire p50 %s p99 %s, overtaken by %d at most\n",
-		o.waiting, o.bulk, o.service, o.lanes, round(quantile(o.wire, 0.5)), round(quantile(o.wire, 0.99)), o.overtook[len(o.overtook)-1])
+		o.waiting, o.bulk, o.service, o.lanes, round(load.Quantile(o.wire, 0.5)), round(load.Quantile(o.wire, 0.99)), o.overtook[len(o.overtook)-1])
 }
 
 // judge compares with the targets the project set itself; true when all that was
@@ -82,10 +84,10 @@ func (r *results) judge(w io.Writer) bool {
 		say("end to end with Ed25519 alone, against RSA-2048", ed.endToEnd/rsa.endToEnd, 4, true, "×")
 	}
 	if r.stuck != nil {
-		say("accept to wire p99 beside a stuck destination", float64(quantile(r.stuck.full, 0.99))/float64(max(quantile(r.stuck.empty, 0.99), 1)), 1.5, false, "×")
+		say("accept to wire p99 beside a stuck destination", float64(load.Quantile(r.stuck.full, 0.99))/float64(max(load.Quantile(r.stuck.empty, 0.99), 1)), 1.5, false, "×")
 	}
 	if r.overtake != nil {
-		say("urgent behind bulk, p99 in service times of the site", float64(quantile(r.overtake.wire, 0.99))/float64(r.overtake.service), 2, false, "×")
+		say("urgent behind bulk, p99 in service times of the site", float64(load.Quantile(r.overtake.wire, 0.99))/float64(r.overtake.service), 2, false, "×")
 	}
 	return met
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postroad/postroad/bench/load"
 	"github.com/postroad/postroad/bench/sink"
 	"github.com/postroad/postroad/test/harness"
 )
@@ -99,11 +100,11 @@ func (s *side) sender(signing string) (string, error) {
 
 // load prepares messages to numbered recipients of a destination. More are further
 // JSON members, each with a comma behind it.
-func (s *side) load(from, destination, more string, n, connections int) *load {
-	return &load{
-		addr: s.p.Addr, key: harness.LiveKey, connections: connections, messages: n,
-		prefix: fmt.Sprintf(`{"from":"Bench <%s>",%s"subject":"Figures of the quarter","text":"%s","recipient":"user`, from, more, text()),
-		suffix: "@" + destination + `"}`,
+func (s *side) load(from, destination, more string, n, connections int) *load.Load {
+	return &load.Load{
+		Addr: s.p.Addr, Key: harness.LiveKey, Connections: connections, Messages: n,
+		Prefix: fmt.Sprintf(`{"from":"Bench <%s>",%s"subject":"Figures of the quarter","text":"%s","recipient":"user`, from, more, text()),
+		Suffix: "@" + destination + `"}`,
 	}
 }
 
@@ -149,14 +150,14 @@ func (s *side) run(ctx context.Context, signing string, n, connections int, late
 	s.sink.Reset()
 	resetPeak(pid)
 	before, start := cpuOf(pid), time.Now()
-	a, err := s.load(from, "fast.test", more, n, connections).send(ctx)
+	a, err := s.load(from, "fast.test", more, n, connections).Send(ctx)
 	if err == nil {
-		err = a.err()
+		err = a.Err()
 	}
 	if err != nil {
 		return nil, err
 	}
-	f := &figures{name: "Postroad, " + signing, messages: n, accepted: a.perSecond(), p50: a.quantile(0.5), p99: a.quantile(0.99)}
+	f := &figures{name: "Postroad, " + signing, messages: n, accepted: a.PerSecond(), p50: a.Quantile(0.5), p99: a.Quantile(0.99)}
 	if later {
 		f.name = "Postroad, mail scheduled"
 	} else {
@@ -176,9 +177,9 @@ func (s *side) run(ctx context.Context, signing string, n, connections int, late
 // warmUp sends a first few, so that routes, keys and sessions are there.
 func (s *side) warmUp(ctx context.Context, from string, connections int) error {
 	s.sink.Reset()
-	a, err := s.load(from, "fast.test", "", 4*connections, connections).send(ctx)
+	a, err := s.load(from, "fast.test", "", 4*connections, connections).Send(ctx)
 	if err == nil {
-		err = a.err()
+		err = a.Err()
 	}
 	if err == nil {
 		err = s.sink.Wait(int64(4*connections), 15*time.Second)

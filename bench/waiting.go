@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/postroad/postroad/bench/load"
 	"github.com/postroad/postroad/bench/sink"
 )
 
@@ -33,10 +34,10 @@ func (p *probes) note(number int, at time.Time) {
 // arrive is a sink's OnMessage: recipients are user000000123@….
 func (p *probes) arrive(recipient []byte, received int64) {
 	at := time.Now()
-	if len(recipient) < 4+digits {
+	if len(recipient) < 4+load.Digits {
 		return
 	}
-	n, err := strconv.Atoi(string(recipient[4 : 4+digits]))
+	n, err := strconv.Atoi(string(recipient[4 : 4+load.Digits]))
 	if err != nil || n < firstProbe {
 		return
 	}
@@ -117,9 +118,9 @@ func measureStuck(ctx context.Context, waiting, connections int) (*stuck, error)
 	if got.empty, err = time1(); err != nil {
 		return nil, fmt.Errorf("empty queue: %w", err)
 	}
-	a, err := s.load("sender@unsigned.test", "stuck.test", "", waiting, connections).send(ctx)
+	a, err := s.load("sender@unsigned.test", "stuck.test", "", waiting, connections).Send(ctx)
 	if err == nil {
-		err = a.err()
+		err = a.Err()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("fill the stuck destination: %w", err)
@@ -137,10 +138,10 @@ func measureStuck(ctx context.Context, waiting, connections int) (*stuck, error)
 // probe sends n messages, one each interval, and gives their times from accept to wire.
 func (s *side) probe(ctx context.Context, p *probes, destination, more string, n int, every, patience time.Duration) ([]time.Duration, error) {
 	l := s.load("sender@unsigned.test", destination, more, n, 4)
-	l.first, l.every, l.answered = firstProbe, every, p.note
-	a, err := l.send(ctx)
+	l.First, l.Every, l.Answered = firstProbe, every, p.note
+	a, err := l.Send(ctx)
 	if err == nil {
-		err = a.err()
+		err = a.Err()
 	}
 	if err == nil {
 		err = p.wait(n, patience)
@@ -178,9 +179,9 @@ func measureOvertaking(ctx context.Context, bulk, connections int) (*overtaking,
 	if err := s.world.Route("slow.test", "127.0.0.8"); err != nil {
 		return nil, err
 	}
-	a, err := s.load("sender@unsigned.test", "slow.test", `"priority":"bulk",`, bulk, connections).send(ctx)
+	a, err := s.load("sender@unsigned.test", "slow.test", `"priority":"bulk",`, bulk, connections).Send(ctx)
 	if err == nil {
-		err = a.err()
+		err = a.Err()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("fill the lane: %w", err)
@@ -188,10 +189,10 @@ func measureOvertaking(ctx context.Context, bulk, connections int) (*overtaking,
 	got := &overtaking{bulk: bulk, service: think, waiting: int64(bulk) - slow.Received()}
 	receivedAt := map[int]int64{}
 	l := s.load("sender@unsigned.test", "slow.test", `"priority":"urgent",`, 50, 1)
-	l.first, l.every = firstProbe, 40*time.Millisecond
-	l.answered = func(n int, at time.Time) { p.note(n, at); receivedAt[n] = slow.Received() } // one connection: no race
-	if a, err = l.send(ctx); err == nil {
-		err = a.err()
+	l.First, l.Every = firstProbe, 40*time.Millisecond
+	l.Answered = func(n int, at time.Time) { p.note(n, at); receivedAt[n] = slow.Received() } // one connection: no race
+	if a, err = l.Send(ctx); err == nil {
+		err = a.Err()
 	}
 	if err == nil {
 		err = p.wait(50, 20*time.Second)

@@ -1,4 +1,7 @@
-package main
+// Package load sends messages to Postroad's HTTP API as fast as it answers, or one each
+// interval, and tells what came back and when. The benchmark uses it, and the scenarios
+// that need a crowd.
+package load
 
 import (
 	"bytes"
@@ -14,57 +17,61 @@ import (
 	"time"
 )
 
-// load sends messages over HTTP in a closed loop: each connection asks, waits for the
+// Load sends messages over HTTP in a closed loop: each connection asks, waits for the
 // answer, asks again. Its client is a socket and a buffer, since what it burns is
 // missing to the server on the same cores.
-type load struct {
-	addr        string // host:port of the API
-	key         string
-	connections int
-	messages    int
-	prefix      string // of the request body, up to where the number stands
-	suffix      string // behind it
-	first       int    // the number of the first message
-	answered    func(number int, at time.Time)
-	every       time.Duration // open loop: one message each so long, 0 = closed loop
+type Load struct {
+	Addr        string // host:port of the API
+	Key         string // API key
+	Connections int
+	Messages    int
+	Prefix      string        // of the request body, up to where the message's number stands
+	Suffix      string        // behind it
+	First       int           // the number of the first message
+	Every       time.Duration // one message each so long however fast they are answered; 0 = one after another
+	// Answered, when set, is called for each 202, by the connections' goroutines.
+	Answered func(number int, at time.Time)
 }
 
-// answers is what came back.
-type answers struct {
-	accepted  int
-	refused   map[int]int // other statuses
-	example   string      // the first refusal's body
-	took      time.Duration
-	latencies []time.Duration // sorted
+// Answers is what came back.
+type Answers struct {
+	Accepted  int
+	Refused   map[int]int // other statuses
+	Example   string      // the body of one refusal
+	Took      time.Duration
+	Latencies []time.Duration // of the accepted, sorted
 }
 
-func (a *answers) quantile(q float64) time.Duration { return quantile(a.latencies, q) }
+// Quantile of the latencies, 0 ≤ q < 1.
+func (a *Answers) Quantile(q float64) time.Duration { return Quantile(a.Latencies, q) }
 
-func (a *answers) perSecond() float64 { return float64(a.accepted) / a.took.Seconds() }
+// PerSecond is how many were accepted a second.
+func (a *Answers) PerSecond() float64 { return float64(a.Accepted) / a.Took.Seconds() }
 
-// err tells when not all was accepted.
-func (a *answers) err() error {
-	if len(a.refused) == 0 {
+// Err tells when not all was accepted.
+func (a *Answers) Err() error {
+	if len(a.Refused) == 0 {
 		return nil
 	}
-	return fmt.Errorf("refused by status: %v, e.g. %s", a.refused, a.example)
+	return fmt.Errorf("refused by status: %v, e.g. %s", a.Refused, a.Example)
 }
 
-func quantile(sorted []time.Duration, q float64) time.Duration {
+// Quantile of sorted durations.
+func Quantile(sorted []time.Duration, q float64) time.Duration {
 	if len(sorted) == 0 {
 		return 0
 	}
 	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
 }
 
-// send runs the load to its end.
-func (l *load) send(ctx context.Context) (*answers, error) {
+// Send runs the load to its end.
+func (l *Load) Send(ctx context.Context) (*Answers, error) {
 	var next atomic.Int64
 	var workers sync.WaitGroup
-	parts := make([]answers, l.connections)
-	errs := make([]error, l.connections)
+	parts := make([]Answers, l.Connections)
+	errs := make([]error, l.Connections)
 	start := time.Now()
-	for i := range l.connections {
+	for i := range l.Connections {
 		workers.Add(1)
 		go func() {
 			defer workers.Done()
@@ -72,45 +79,45 @@ func (l *load) send(ctx context.Context) (*answers, error) {
 		}()
 	}
 	workers.Wait()
-	all := &answers{took: time.Since(start), refused: map[int]int{}}
+	all := &Answers{Took: time.Since(start), Refused: map[int]int{}}
 	for _, p := range parts {
-		all.accepted += p.accepted
-		all.latencies = append(all.latencies, p.latencies...)
-		for status, n := range p.refused {
-			all.refused[status] += n
-			all.example = p.example
+		all.Accepted += p.Accepted
+		all.Latencies = append(all.Latencies, p.Latencies...)
+		for status, n := range p.Refused {
+			all.Refused[status] += n
+			all.Example = p.Example
 		}
 	}
-	slices.Sort(all.latencies)
+	slices.Sort(all.Latencies)
 	return all, errors.Join(errs...)
 }
 
-func (l *load) connection(ctx context.Context, next *atomic.Int64, start time.Time, got *answers) error {
-	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", l.addr)
+func (l *Load) connection(ctx context.Context, next *atomic.Int64, start time.Time, got *Answers) error {
+	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", l.Addr)
 	if err != nil {
 		return fmt.Errorf("connect to the API: %w", err)
 	}
 	defer c.Close()
 	defer context.AfterFunc(ctx, func() { _ = c.Close() })()
-	got.refused = map[int]int{}
-	got.latencies = make([]time.Duration, 0, l.messages/l.connections+16)
+	got.Refused = map[int]int{}
+	got.Latencies = make([]time.Duration, 0, l.Messages/l.Connections+16)
 	head := l.head()
 	var out []byte
 	in := make([]byte, 16<<10)
 	for {
 		n := int(next.Add(1)) - 1
-		if n >= l.messages {
+		if n >= l.Messages {
 			return nil
 		}
-		if l.every > 0 {
-			if !sleepUntil(ctx, start.Add(time.Duration(n)*l.every)) {
+		if l.Every > 0 {
+			if !sleepUntil(ctx, start.Add(time.Duration(n)*l.Every)) {
 				return ctx.Err()
 			}
 		}
 		out = append(out[:0], head...)
-		out = append(out, l.prefix...)
-		out = appendNumber(out, l.first+n)
-		out = append(out, l.suffix...)
+		out = append(out, l.Prefix...)
+		out = appendNumber(out, l.First+n)
+		out = append(out, l.Suffix...)
 		began := time.Now()
 		if _, err := c.Write(out); err != nil {
 			return fmt.Errorf("write a request: %w", err)
@@ -121,29 +128,29 @@ func (l *load) connection(ctx context.Context, next *atomic.Int64, start time.Ti
 		}
 		now := time.Now()
 		if status != 202 {
-			got.refused[status]++
-			got.example = string(body)
+			got.Refused[status]++
+			got.Example = string(body)
 			continue
 		}
-		got.accepted++
-		got.latencies = append(got.latencies, now.Sub(began))
-		if l.answered != nil {
-			l.answered(l.first+n, now)
+		got.Accepted++
+		got.Latencies = append(got.Latencies, now.Sub(began))
+		if l.Answered != nil {
+			l.Answered(l.First+n, now)
 		}
 	}
 }
 
-func (l *load) head() []byte {
+func (l *Load) head() []byte {
 	return fmt.Appendf(nil, "POST /v1/messages HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n",
-		l.addr, l.key, len(l.prefix)+digits+len(l.suffix))
+		l.Addr, l.Key, len(l.Prefix)+Digits+len(l.Suffix))
 }
 
-// digits of a message's number: fixed, so that all requests are of one length.
-const digits = 9
+// Digits is how many a message's number is written with: fixed, so that all requests are of one length.
+const Digits = 9
 
 func appendNumber(b []byte, n int) []byte {
 	s := strconv.Itoa(n)
-	for range digits - len(s) {
+	for range Digits - len(s) {
 		b = append(b, '0')
 	}
 	return append(b, s...)

@@ -1,4 +1,4 @@
-package main
+package load_test
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/postroad/postroad/bench/load"
 )
 
 func TestTheLoadSendsEachNumberOnceAndCountsRefusals(t *testing.T) {
@@ -30,13 +32,13 @@ func TestTheLoadSendsEachNumberOnceAndCountsRefusals(t *testing.T) {
 		fmt.Fprint(w, strings.Repeat("x", n))
 	}))
 	defer server.Close()
-	l := &load{addr: server.Listener.Addr().String(), key: "k", connections: 7, messages: 100, prefix: "a", suffix: "b", first: 5}
-	got, err := l.send(context.Background())
+	l := &load.Load{Addr: server.Listener.Addr().String(), Key: "k", Connections: 7, Messages: 100, Prefix: "a", Suffix: "b", First: 5}
+	got, err := l.Send(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.accepted != 90 || got.refused[503] != 10 || len(got.latencies) != 90 {
-		t.Errorf("accepted %d, refused %v, %d latencies", got.accepted, got.refused, len(got.latencies))
+	if got.Accepted != 90 || got.Refused[503] != 10 || len(got.Latencies) != 90 {
+		t.Errorf("accepted %d, refused %v, %d latencies", got.Accepted, got.Refused, len(got.Latencies))
 	}
 	for n := range 100 {
 		if body := fmt.Sprintf("a%09db", n+5); seen[body] != 1 {
@@ -47,10 +49,10 @@ func TestTheLoadSendsEachNumberOnceAndCountsRefusals(t *testing.T) {
 
 func TestQuantilesOfFewValues(t *testing.T) {
 	t.Parallel()
-	if quantile(nil, 0.5) != 0 {
+	if load.Quantile(nil, 0.5) != 0 {
 		t.Error("of nothing")
 	}
-	if got := quantile([]time.Duration{1, 2, 3, 4}, 0.99); got != 4 {
+	if got := load.Quantile([]time.Duration{1, 2, 3, 4}, 0.99); got != 4 {
 		t.Errorf("p99 of four: %d", got)
 	}
 }
