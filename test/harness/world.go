@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -159,4 +160,14 @@ func (w *World) Verify(p *Postroad, name, algorithm string) error {
 			return fmt.Errorf("%s is not verified: status %d: %.2000s", name, a.Status, a.Body)
 		}
 	}
+}
+
+// LookupTXT asks the world's name server, for verifiers of signatures.
+func (w *World) LookupTXT(name string) ([]string, error) {
+	resolver := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, w.DNS.Addr())
+	}}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	return resolver.LookupTXT(ctx, strings.TrimSuffix(name, ".")+".")
 }
