@@ -27,7 +27,7 @@ func (c keyCreate) Run(s *surroundings) error {
 	if err != nil {
 		return err
 	}
-	made, err := app.CreateKey(s.ctx, set, app.NewKey{Project: c.Project, Env: c.Env, Scopes: c.Scopes, Name: c.Name, ExpiresIn: c.Expires})
+	made, err := app.CreateKey(s.ctx, set, app.NewKey{Project: c.Project, Env: c.Env, Scopes: c.Scopes, Name: c.Name, ExpiresIn: int64(c.Expires.Seconds())})
 	if err != nil {
 		return err
 	}

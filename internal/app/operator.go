@@ -13,11 +13,11 @@ import (
 
 // NewKey is a key the operator asks for.
 type NewKey struct {
-	Project   string        `json:"project"`
-	Env       string        `json:"environment"`
-	Scopes    []string      `json:"scopes"`
-	Name      string        `json:"name"`
-	ExpiresIn time.Duration `json:"expires_in,format:nano"`
+	Project   string   `json:"project"`
+	Env       string   `json:"environment"`
+	Scopes    []string `json:"scopes"`
+	Name      string   `json:"name"`
+	ExpiresIn int64    `json:"expires_in_seconds"` // 0: never
 }
 
 // MadeKey is its answer. The secret is shown here and kept nowhere.
@@ -120,7 +120,7 @@ func makeKey(ctx context.Context, access *project.Access, store project.Store, n
 	}
 	k := project.NewKey{Project: &p, Name: n.Name, Env: &env, Scopes: n.Scopes}
 	if n.ExpiresIn > 0 {
-		k.ExpiresAt = now.Add(n.ExpiresIn)
+		k.ExpiresAt = now.Add(time.Duration(n.ExpiresIn) * time.Second)
 	}
 	made, secret, err := access.CreateKey(ctx, k, nil, nil)
 	if err != nil {

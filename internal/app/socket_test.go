@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // fakeOperator answers as it is told and remembers what it was asked.
@@ -62,8 +61,8 @@ func TestTheSocketCarriesTheOperatorsOrders(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer hangUp()
-			made, err := r.createKey(t.Context(), NewKey{Project: "default", Env: "live", Scopes: []string{"send"}, Name: "ci", ExpiresIn: time.Hour})
-			if err != nil || made.Secret != "sk_test_…" || op.asked.Name != "ci" || op.asked.ExpiresIn != time.Hour || op.asked.Scopes[0] != "send" {
+			made, err := r.createKey(t.Context(), NewKey{Project: "default", Env: "live", Scopes: []string{"send"}, Name: "ci", ExpiresIn: 3600})
+			if err != nil || made.Secret != "sk_test_…" || op.asked.Name != "ci" || op.asked.ExpiresIn != 3600 || op.asked.Scopes[0] != "send" {
 				t.Errorf("%+v, %v; asked %+v", made, err, op.asked)
 			}
 			if s, err := r.schema(t.Context()); err != nil || s != (Schema{2, 3}) {
