@@ -5,8 +5,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -130,7 +128,7 @@ func TestNoSiteSticksTheQueue(t *testing.T) {
 			}
 		})
 	}
-	if high := peakMemory(t, p.Pid()); high > 300<<20 {
+	if high := harness.PeakMemory(p.Pid()); high > 300<<20 {
 		t.Errorf("peak memory %d MB", high>>20)
 	}
 }
@@ -155,18 +153,4 @@ func serve(t *testing.T, addr string, play func(net.Conn)) {
 			}()
 		}
 	}()
-}
-
-func peakMemory(t *testing.T, pid int) int64 {
-	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		t.Skipf("no /proc here: %v", err)
-	}
-	_, after, _ := strings.Cut(string(status), "VmHWM:")
-	kb, err := strconv.ParseInt(strings.Fields(after)[0], 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return kb << 10
 }
