@@ -111,6 +111,15 @@ func (c *Call) Draw() bool {
 	return c.standing.OK
 }
 
+// Refuse answers a request that cannot be understood, drawing for it like for any
+// other unless that was done; false, for brevity.
+func (c *Call) Refuse(err error) bool {
+	if !c.route.Once || c.Admit() {
+		c.Fail(err)
+	}
+	return false
+}
+
 // Excuse gives back what Admit drew: the answer was a replay.
 func (c *Call) Excuse() {
 	c.door.limits.GiveBack(c.Who)

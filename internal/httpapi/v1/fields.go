@@ -100,9 +100,9 @@ func (f *findings) text(field string, v value) (string, bool) {
 	return s, true
 }
 
-// member reads a string of an object whose names are the caller's own, and so may hold
+// pair reads a string of an object whose names are the caller's own, and so may hold
 // what means something in a pointer.
-func (f *findings) member(parent, name string, v value) (string, bool) {
+func (f *findings) pair(parent, name string, v value) (string, bool) {
 	field, pointer := parent+"."+clip(name, 64), pointerOf(parent)+"/"+pointerEscape(clip(name, 200))
 	if v.kind() != '"' {
 		f.faultAt(field, pointer, "invalid_type", "'"+field+"' must be a string, not "+v.kindName()+".")
@@ -166,7 +166,7 @@ func (f *findings) pairs(field string, v value) []mail.Header {
 		if item.isNull() {
 			continue
 		}
-		if s, ok := f.member(field, n, item); ok {
+		if s, ok := f.pair(field, n, item); ok {
 			out = append(out, mail.Header{Name: n, Value: s})
 		}
 	}

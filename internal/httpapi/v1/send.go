@@ -86,16 +86,14 @@ func (a *API) readRequest(c *httpapi.Call) (*sendBody, bool) {
 	}
 	body, fault := readObject(c.Body)
 	if fault != nil {
-		a.refuseEarly(c, fault)
-		return nil, false
+		return nil, c.Refuse(fault)
 	}
 	keys := httpapi.KeysOf(c.R.Header)
 	s := readSend(body, &submit.Request{Route: sendRoute, RequestID: c.RequestID, Via: "api", Arrived: c.Arrived,
 		DryRun: truth(q.Get("dry_run")), Strict: truth(q.Get("strict"))}, &keys)
 	key, fault := keys.Key()
 	if fault != nil {
-		a.refuseEarly(c, fault)
-		return nil, false
+		return nil, c.Refuse(fault)
 	}
 	t := &teller{requestID: c.RequestID, console: a.consoleLink(c)}
 	if key != "" {
@@ -105,13 +103,6 @@ func (a *API) readRequest(c *httpapi.Call) (*sendBody, bool) {
 	}
 	s.r.Answer = t.answer
 	return s, true
-}
-
-// refuseEarly answers a request that cannot be understood; it costs one unit like any.
-func (a *API) refuseEarly(c *httpapi.Call, fault *mail.Error) {
-	if c.Admit() {
-		c.Fail(fault)
-	}
 }
 
 func (a *API) consoleLink(c *httpapi.Call) string {
