@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	noon = time.Date(2026, 4, 19, 14, 30, 0, 0, time.UTC)
+	noon  = time.Date(2026, 4, 19, 14, 30, 0, 0, time.UTC)
 	local = netip.MustParseAddr("192.0.2.7")
 )
 
