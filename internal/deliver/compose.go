@@ -123,7 +123,7 @@ func (t *trip) fits() bool {
 
 // about is trouble with the host we talk to.
 func (t *trip) about(reply mail.Reply, class mail.Class) trouble {
-	return trouble{reply: reply, class: class, host: t.s.peer.host, ip: t.s.peer.addr.Addr().String()}
+	return trouble{reply: reply, class: class, host: t.s.peer.host, ip: t.s.peer.ip}
 }
 
 func ascii(s string) bool {
