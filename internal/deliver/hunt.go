@@ -204,7 +204,7 @@ func (p peer) String() string { return p.host + " (" + p.ip + ")" }
 func (h *hunt) dial(ctx context.Context, p peer) (net.Conn, error) {
 	c := h.s.carrier
 	d := net.Dialer{
-		Timeout: min(c.o.Timeouts.Connect, h.until.Sub(c.o.Now())),
+		Timeout: min(c.o.Timeouts.Connect, max(h.until.Sub(c.o.Now()), time.Second)),
 		// Asked again for what is really dialled, whatever led there.
 		Control: func(_, address string, _ syscall.RawConn) error {
 			addr, err := netip.ParseAddrPort(address)
