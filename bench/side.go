@@ -148,7 +148,7 @@ func (s *side) run(ctx context.Context, signing string, n, connections int, late
 	}
 	pid := s.p.Pid()
 	s.sink.Reset()
-	resetPeak(pid)
+	harness.ForgetPeak(pid)
 	before, start := cpuOf(pid), time.Now()
 	a, err := s.load(from, "fast.test", more, n, connections).Send(ctx)
 	if err == nil {
@@ -170,7 +170,7 @@ func (s *side) run(ctx context.Context, signing string, n, connections int, late
 		}
 	}
 	s.settle()
-	f.cpu, f.peak, f.repeated = cpuOf(pid)-before, peakOf(pid), s.sink.Repeated()
+	f.cpu, f.peak, f.repeated = cpuOf(pid)-before, harness.PeakMemory(pid), s.sink.Repeated()
 	return f, nil
 }
 

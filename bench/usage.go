@@ -57,20 +57,6 @@ func statFields(pid int) []string {
 	return strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
 }
 
-// resetPeak makes the kernel forget a process' peak of resident memory.
-func resetPeak(pid int) { _ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0) }
-
-// peakOf is the peak of resident memory since, in bytes.
-func peakOf(pid int) int64 {
-	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	_, after, ok := strings.Cut(string(b), "VmHWM:")
-	if !ok {
-		return 0
-	}
-	kb, _ := strconv.ParseInt(strings.Fields(after)[0], 10, 64)
-	return kb << 10
-}
-
 // signRaw signs with RSA-2048 and nothing else on all cores for so long and tells
 // signatures a second: the ceiling of mail that is signed with such a key.
 func signRaw(d time.Duration) (float64, error) {

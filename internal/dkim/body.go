@@ -7,97 +7,101 @@ import (
 
 // bodyHash takes the SHA-256 of a body in relaxed form (RFC 6376 §3.4.4): runs of
 // blanks are one space, blanks at the end of a line and empty lines at the end of the
-// body do not count, and what is left ends with CRLF. A bare LF is read as CRLF. Bytes
-// that need no change go to the hash as they stand.
+// body do not count, and what is left ends with CRLF. A bare LF is read as CRLF.
 type bodyHash struct {
 	sum   hash.Hash
-	blank bool // blanks since the last other character of this line
-	cr    bool // the last byte was a CR whose LF has not come
-	ends  int  // line ends since the last other character
-	any   bool // something was hashed
+	buf   []byte // canonical bytes on their way to sum
+	blank bool   // blanks since the last other character of this line
+	cr    bool   // the last byte was a CR, whose LF may come
+	ends  int    // line ends since the last other character
+	any   bool   // there was a character
 }
 
-func newBodyHash() *bodyHash { return &bodyHash{sum: sha256.New()} }
+const bodyBuffer = 4 << 10
+
+// plain are the bytes that are not blanks or line ends.
+var plain = func() (t [256]bool) {
+	for i := range t {
+		t[i] = i != ' ' && i != '\t' && i != '\r' && i != '\n'
+	}
+	return t
+}()
 
 func (h *bodyHash) Write(p []byte) (int, error) {
-	start := 0 // of the bytes not yet hashed, when nothing is pending
-	for i := 0; i < len(p); i++ {
-		c := p[i]
-		if c > ' ' && !h.pending() {
+	for i := 0; i < len(p); {
+		// Words with single spaces between them stay as they are: mostly a whole line.
+		j := i
+		for j < len(p) && (plain[p[j]] || p[j] == ' ' && j > i && j+1 < len(p) && plain[p[j+1]]) {
+			j++
+		}
+		if j > i {
+			h.words(p[i:j])
+			i = j
 			continue
 		}
-		if c == ' ' && !h.pending() && i+1 < len(p) && p[i+1] > ' ' {
-			continue // one space between words
+		switch c := p[i]; {
+		case c == '\n':
+			h.cr, h.blank = false, false
+			h.ends++
+		case h.cr: // a CR that ends no line is a character like others
+			h.words([]byte{})
+			continue
+		case c == '\r':
+			h.cr = true
+		default:
+			h.blank = true
 		}
-		if !h.pending() {
-			h.put(p[start:i])
-		}
-		h.special(c)
-		start = i + 1
-		if c != '\r' && c != '\n' && c != ' ' && c != '\t' {
-			start = i // special has written what was pending: c begins a new run
-		}
-	}
-	if !h.pending() && start < len(p) {
-		h.put(p[start:])
+		i++
 	}
 	return len(p), nil
 }
 
-func (h *bodyHash) pending() bool { return h.blank || h.cr || h.ends > 0 }
-
-// special takes a byte that may change the pending state. Other characters only
-// release what is pending; the caller hashes them.
-func (h *bodyHash) special(c byte) {
-	switch c {
-	case '\n':
-		h.cr, h.blank = false, false
-		h.ends++
-		return
-	case ' ', '\t', '\r':
-	}
-	if h.cr { // a CR that ends no line is a character like others
-		h.release()
-		h.put([]byte{'\r'})
-		h.cr = false
-	}
-	switch c {
-	case '\r':
-		h.cr = true
-	case ' ', '\t':
-		h.blank = true
-	default:
-		h.release()
-	}
-}
-
-var lineEnds = [...]byte{'\r', '\n', '\r', '\n', '\r', '\n', '\r', '\n'}
-
-func (h *bodyHash) release() {
-	for ; h.ends > 0; h.ends -= min(h.ends, len(lineEnds)/2) {
-		h.put(lineEnds[:2*min(h.ends, len(lineEnds)/2)])
+// words takes characters, and before them what was pending.
+func (h *bodyHash) words(p []byte) {
+	for ; h.ends > 0; h.ends-- {
+		h.put('\r', '\n')
 	}
 	if h.blank {
-		h.put([]byte{' '})
-		h.blank = false
+		h.put(' ')
+	}
+	if h.cr {
+		h.put('\r')
+	}
+	h.blank, h.cr, h.any = false, false, true
+	if len(h.buf)+len(p) > bodyBuffer {
+		h.flush()
+		if len(p) > bodyBuffer {
+			h.sum.Write(p)
+			return
+		}
+	}
+	h.buf = append(h.buf, p...)
+}
+
+func (h *bodyHash) put(p ...byte) {
+	if h.buf = append(h.buf, p...); len(h.buf) > bodyBuffer {
+		h.flush()
 	}
 }
 
-func (h *bodyHash) put(p []byte) {
-	if len(p) > 0 {
-		h.sum.Write(p)
-		h.any = true
-	}
+func (h *bodyHash) flush() {
+	h.sum.Write(h.buf)
+	h.buf = h.buf[:0]
 }
 
-// finish gives the hash; without a body it is that of nothing.
+// finish gives the hash; without a character it is that of nothing.
 func (h *bodyHash) finish(out *[sha256.Size]byte) {
 	if h.cr {
-		h.special(0)
-		// a last CR without LF
+		h.words(nil)
 	}
 	if h.any {
-		h.sum.Write(lineEnds[:2])
+		h.put('\r', '\n')
 	}
+	h.flush()
 	h.sum.Sum(out[:0])
+}
+
+func (h *bodyHash) reset() {
+	h.sum.Reset()
+	*h = bodyHash{sum: h.sum, buf: h.buf[:0]}
 }

@@ -11,13 +11,13 @@ import (
 )
 
 // Fresh answers questions about one domain past the cache, at the servers of the zone
-// itself where it can. It is for whoever just changed a record. Make one per check.
+// itself where it can. It is for whoever just changed a record. Make one per check; it
+// is safe for concurrent use.
 type Fresh struct {
 	r       *Resolver
 	zone    string           // absolute
 	servers []netip.AddrPort // of the zone; empty: the configured ones are asked
 	names   map[netip.AddrPort]string
-	last    string
 }
 
 // Fresh finds the servers of the zone a domain is in. Where the operator fixed the
@@ -61,32 +61,29 @@ func (r *Resolver) zoneServers(ctx context.Context, name string) (zone string, h
 	return "", nil
 }
 
-// Server names who answered last: a host name, or an address.
-func (f *Fresh) Server() string { return f.last }
-
-// TXT is [Resolver.TXT], fresh.
-func (f *Fresh) TXT(ctx context.Context, name string) ([]string, error) {
-	a, err := f.lookup(ctx, name, dns.TypeTXT)
+// TXT is [Resolver.TXT], fresh. server names who answered: a host name or an address.
+func (f *Fresh) TXT(ctx context.Context, name string) (texts []string, server string, err error) {
+	a, server, err := f.lookup(ctx, name, dns.TypeTXT)
 	if err != nil {
-		return nil, err
+		return nil, server, err
 	}
-	return txtOf(a), nil
+	return txtOf(a), server, nil
 }
 
 // MX is [Resolver.MX], fresh.
-func (f *Fresh) MX(ctx context.Context, name string) ([]MX, error) {
-	a, err := f.lookup(ctx, name, dns.TypeMX)
+func (f *Fresh) MX(ctx context.Context, name string) (list []MX, server string, err error) {
+	a, server, err := f.lookup(ctx, name, dns.TypeMX)
 	if err != nil {
-		return nil, err
+		return nil, server, err
 	}
-	return mxOf(a), nil
+	return mxOf(a), server, nil
 }
 
 // Addresses gives the addresses of a host, fresh, in no order, and the name they stand
 // at where host is an alias.
 func (f *Fresh) Addresses(ctx context.Context, host string) (addrs []netip.Addr, alias string, err error) {
-	four, err4 := f.lookup(ctx, host, dns.TypeA)
-	six, err6 := f.lookup(ctx, host, dns.TypeAAAA)
+	four, _, err4 := f.lookup(ctx, host, dns.TypeA)
+	six, _, err6 := f.lookup(ctx, host, dns.TypeAAAA)
 	for _, a := range []*answer{four, six} {
 		if a != nil {
 			addrs, alias = append(addrs, addrsOf(a)...), a.alias
@@ -98,28 +95,20 @@ func (f *Fresh) Addresses(ctx context.Context, host string) (addrs []netip.Addr,
 	return addrs, alias, nil
 }
 
-// CNAME is [Resolver.CNAME], fresh.
-func (f *Fresh) CNAME(ctx context.Context, name string) (string, error) {
-	a, err := f.lookup(ctx, name, dns.TypeCNAME)
-	if err != nil {
-		return "", err
-	}
-	return target(a.records[0].(*dns.CNAME).Target), nil
-}
-
-func (f *Fresh) lookup(ctx context.Context, name string, qtype uint16) (*answer, error) {
+func (f *Fresh) lookup(ctx context.Context, name string, qtype uint16) (*answer, string, error) {
 	fqdn, err := absolute(name)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	ctx, cancel := context.WithTimeout(ctx, f.r.o.Budget)
 	defer cancel()
 	a := f.r.find(ctx, question{fqdn, qtype}, f.ask)
-	f.last = a.server
-	if addr, err := netip.ParseAddrPort(a.server); err == nil && f.names[addr] != "" {
-		f.last = f.names[addr]
+	server := a.server
+	if addr, err := netip.ParseAddrPort(server); err == nil && f.names[addr] != "" {
+		server = f.names[addr]
 	}
-	return a.get()
+	a, err = a.get()
+	return a, server, err
 }
 
 // ask turns to the zone's servers about names in the zone, and to the configured ones

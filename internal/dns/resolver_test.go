@@ -308,19 +308,18 @@ func TestFreshAnswersComeFromTheZonesOwnServers(t *testing.T) {
 	if txt, err := r.TXT(t.Context(), "acme.test"); err != nil || txt[0] != "old" {
 		t.Fatalf("from the recursive server: %q, %v", txt, err)
 	}
-	fresh := r.Fresh(t.Context(), "acme.test")
-	if txt, err := fresh.TXT(t.Context(), "acme.test"); err != nil || txt[0] != "new" || fresh.Server() != "ns1.acme.test" {
-		t.Errorf("fresh: %q from %s, %v", txt, fresh.Server(), err)
+	if txt, server, err := r.Fresh(t.Context(), "acme.test").TXT(t.Context(), "acme.test"); err != nil || txt[0] != "new" || server != "ns1.acme.test" {
+		t.Errorf("fresh: %q from %s, %v", txt, server, err)
 	}
 	authority.Fail("elsewhere.test", dnstest.Lame)
-	if txt, err := r.Fresh(t.Context(), "acme.test").TXT(t.Context(), "alias.acme.test"); err != nil || txt[0] != "there" {
+	if txt, _, err := r.Fresh(t.Context(), "acme.test").TXT(t.Context(), "alias.acme.test"); err != nil || txt[0] != "there" {
 		t.Errorf("an alias that leads out of the zone: %q, %v", txt, err)
 	}
 	authority.Fail("acme.test", dnstest.Drop)
-	if txt, err := r.Fresh(t.Context(), "acme.test").TXT(t.Context(), "acme.test"); err != nil || txt[0] != "old" {
+	if txt, _, err := r.Fresh(t.Context(), "acme.test").TXT(t.Context(), "acme.test"); err != nil || txt[0] != "old" {
 		t.Errorf("with the zone's servers out of reach: %q, %v", txt, err)
 	}
-	if txt, err := r.Fresh(t.Context(), "priv.test").TXT(t.Context(), "priv.test"); err != nil || txt[0] != "recursive" {
+	if txt, _, err := r.Fresh(t.Context(), "priv.test").TXT(t.Context(), "priv.test"); err != nil || txt[0] != "recursive" {
 		t.Errorf("servers that may not be asked: %q, %v", txt, err)
 	}
 }
@@ -336,7 +335,7 @@ func TestFreshAsksOnlyTheServersTheOperatorFixed(t *testing.T) {
 	if err := server.Set("acme.test. TXT two"); err != nil {
 		t.Fatal(err)
 	}
-	if txt, err := r.Fresh(t.Context(), "acme.test").TXT(t.Context(), "acme.test"); err != nil || txt[0] != "two" {
+	if txt, _, err := r.Fresh(t.Context(), "acme.test").TXT(t.Context(), "acme.test"); err != nil || txt[0] != "two" {
 		t.Errorf("got %q, %v", txt, err)
 	}
 	if server.Asked("acme.test", "NS") != 0 {

@@ -1,13 +1,7 @@
 package dns
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"net"
 	"net/netip"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -16,47 +10,6 @@ import (
 
 // maxServers is how many servers of a list are used.
 const maxServers = 8
-
-// ParseServers reads a list such as "127.0.0.1:5353, [2001:db8::1]:53, 9.9.9.9": the
-// port is 53 where none is given. A host name in it is looked up once, now.
-func ParseServers(ctx context.Context, list string) ([]netip.AddrPort, error) {
-	var servers []netip.AddrPort
-	var faults []error
-	for part := range strings.SplitSeq(list, ",") {
-		if part = strings.TrimSpace(part); part == "" {
-			continue
-		}
-		server, err := parseServer(ctx, part)
-		if err != nil {
-			faults = append(faults, fmt.Errorf("name server %q: %w", part, err))
-			continue
-		}
-		servers = append(servers, server)
-	}
-	return servers, errors.Join(faults...)
-}
-
-func parseServer(ctx context.Context, text string) (netip.AddrPort, error) {
-	if addr, err := netip.ParseAddr(strings.Trim(text, "[]")); err == nil {
-		return netip.AddrPortFrom(addr, 53), nil
-	}
-	host, portText, err := net.SplitHostPort(text)
-	if err != nil {
-		host, portText = text, "53"
-	}
-	port, err := strconv.ParseUint(portText, 10, 16)
-	if err != nil || port == 0 {
-		return netip.AddrPort{}, errors.New("want an address, or address:port with a port of 1 to 65535")
-	}
-	if addr, err := netip.ParseAddr(host); err == nil {
-		return netip.AddrPortFrom(addr, uint16(port)), nil
-	}
-	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	if err != nil || len(addrs) == 0 {
-		return netip.AddrPort{}, errors.New("this host has no address")
-	}
-	return netip.AddrPortFrom(addrs[0].Unmap(), uint16(port)), nil
-}
 
 // systemFile is where the system says whom to ask (resolv.conf(5)).
 const systemFile = "/etc/resolv.conf"

@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"net/mail"
 	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -54,7 +53,7 @@ func TestFiftyMegabytesArriveWholeInLittleMemory(t *testing.T) {
 	p.ExpectEvents(t, harness.LiveKey, id, "", "queued accepted delivered", 10*time.Second)
 	delivered := time.Since(start)
 	raw := p.Must(t, http.StatusOK, "GET", "/v1/messages/"+id+"/raw", harness.LiveKey, nil).Body
-	high := peakMemory(t, p.Pid())
+	high := harness.PeakMemory(p.Pid())
 	t.Logf("request of %d bytes: accepted after %v, delivered after %v, %d bytes of mail, peak memory %d MB",
 		len(request), accepted.Round(time.Millisecond), delivered.Round(time.Millisecond), len(raw), high>>20)
 	if high >= peak {
@@ -125,24 +124,6 @@ func attachmentSum(t *testing.T, raw []byte) [32]byte {
 	}
 }
 
-// peakMemory is VmHWM: the most resident memory the process ever had, in bytes.
-func peakMemory(t *testing.T, pid int) int64 {
-	t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		t.Skipf("no /proc here: %v", err)
-	}
-	_, after, ok := strings.Cut(string(status), "VmHWM:")
-	if !ok {
-		t.Fatal("no VmHWM in /proc/PID/status")
-	}
-	kb, err := strconv.ParseInt(strings.Fields(after)[0], 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return kb << 10
-}
-
 func TestFiftyOneMegabytesAreRefusedUnread(t *testing.T) {
 	t.Parallel()
 	p := harness.Start(t, harness.Options{})
@@ -168,7 +149,7 @@ func TestFiftyOneMegabytesAreRefusedUnread(t *testing.T) {
 		}()
 		expectTooLarge(t, c)
 	})
-	if high := peakMemory(t, p.Pid()); high >= peak {
+	if high := harness.PeakMemory(p.Pid()); high >= peak {
 		t.Errorf("peak memory %d MB", high>>20)
 	}
 	p.Send(t, harness.TestKey, map[string]any{"recipient": "user@site.test", "subject": "x", "text": "still here"})

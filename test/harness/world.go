@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/postroad/postroad/internal/dns/dnstest"
+	"github.com/postroad/postroad/internal/persona"
 )
 
 // World is the Internet of a Postroad under test, on loopback: a name server, and one
@@ -170,4 +171,20 @@ func (w *World) LookupTXT(name string) ([]string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	return resolver.LookupTXT(ctx, strings.TrimSuffix(name, ".")+".")
+}
+
+// Exchanger plays a script (the language is in package persona) at an address until the
+// test ends, and keeps what it receives.
+func (w *World) Exchanger(t testing.TB, ip, script string) *persona.Server {
+	t.Helper()
+	s, err := persona.Parse("of the test", script)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := persona.Listen(w.At(ip), s, persona.Options{Keep: true, Count: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	return server
 }
