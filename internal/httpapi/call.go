@@ -103,9 +103,21 @@ func bearer(h http.Header) string {
 
 // Admit draws one request from the caller's limits. When they refuse, it has answered
 // and gives false.
-func (c *Call) Admit() bool {
+func (c *Call) Admit() bool { return c.Draw() || c.RefuseRate() }
+
+// Draw is Admit without the answer.
+func (c *Call) Draw() bool {
 	c.standing, c.drawn = c.door.limits.Take(c.Who, c.Arrived), true
-	return c.standing.OK || c.refuseRate()
+	return c.standing.OK
+}
+
+// Refuse answers a request that cannot be understood, drawing for it like for any
+// other unless that was done; false, for brevity.
+func (c *Call) Refuse(err error) bool {
+	if !c.route.Once || c.Admit() {
+		c.Fail(err)
+	}
+	return false
 }
 
 // Excuse gives back what Admit drew: the answer was a replay.
@@ -116,10 +128,11 @@ func (c *Call) Excuse() {
 
 func (c *Call) drawAddress() bool {
 	c.standing, c.drawn = c.door.limits.TakeAddress(c.IP, c.Arrived), true
-	return c.standing.OK || c.refuseRate()
+	return c.standing.OK || c.RefuseRate()
 }
 
-func (c *Call) refuseRate() bool {
+// RefuseRate answers 429; false, for brevity.
+func (c *Call) RefuseRate() bool {
 	c.door.counts.limited.Add(1)
 	wait := max(c.standing.Reset, 1)
 	c.Problem(Problem{Code: "rate_limited", RetryAfter: wait,

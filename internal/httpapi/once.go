@@ -187,11 +187,26 @@ func (c *Call) Remembered(t Turn) bool {
 	return true
 }
 
+// RememberedExcused is Remembered after something was drawn: a replay gives it back.
+func (c *Call) RememberedExcused(t Turn) bool {
+	c.Excuse()
+	if c.Remembered(t) {
+		return true
+	}
+	c.Draw()
+	return false
+}
+
+// Mismatch answers that the request's key was used for another one.
+func (c *Call) Mismatch() {
+	c.door.counts.mismatches.Add(1)
+	c.Fail(KeyReused())
+}
+
 // Replay gives a kept answer again, or says that the key was used for something else.
 func (c *Call) Replay(t Turn, a mail.Answer) {
 	if a.Fingerprint != t.Once.Fingerprint {
-		c.door.counts.mismatches.Add(1)
-		c.Fail(KeyReused())
+		c.Mismatch()
 		return
 	}
 	c.Answer(a, t.Once.Key, true)

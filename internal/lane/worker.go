@@ -148,12 +148,12 @@ func (w *worker) carry() {
 
 // fits tells whether the open session may carry this job too.
 func (w *worker) fits(job *Job) bool {
-	return w.carried < w.share && (w.route == job.Route || sameWay(w.route, job.Route))
+	return w.carried < w.share && (w.route == job.Route || SameWay(w.route, job.Route))
 }
 
-// sameWay tells whether two routes lead to the same hosts under the same terms: a
+// SameWay tells whether two routes lead to the same hosts under the same terms: a
 // site may have several sets of hosts, and one set does not take the other's mail.
-func sameWay(a, b *route.Route) bool {
+func SameWay(a, b *route.Route) bool {
 	if a.TLS != b.TLS || a.Capture != b.Capture || a.Source != b.Source || len(a.Hosts) != len(b.Hosts) {
 		return false
 	}

@@ -51,6 +51,7 @@ type Server struct {
 	sessions, commands atomic.Int64
 	trace              sync.Mutex
 	running            sync.WaitGroup
+	done               chan struct{} // closed by Close
 
 	mu       sync.Mutex
 	closed   bool
@@ -80,6 +81,7 @@ func Listen(addr string, script *Script, o Options) (*Server, error) {
 		script: script, o: o, listener: listener, rules: newRules(script.rules),
 		tls:   &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12},
 		roots: x509.NewCertPool(), conns: map[net.Conn]struct{}{}, counts: map[string]int{},
+		done: make(chan struct{}),
 	}
 	s.roots.AddCert(leaf)
 	s.running.Add(1)
@@ -102,6 +104,9 @@ func (s *Server) Sessions() int { return int(s.sessions.Load()) }
 func (s *Server) Close() error {
 	err := s.listener.Close()
 	s.mu.Lock()
+	if !s.closed {
+		close(s.done)
+	}
 	s.closed = true
 	for conn := range s.conns {
 		_ = conn.Close()

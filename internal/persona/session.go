@@ -292,7 +292,7 @@ func (s *session) act(e event, actions []action) (answered bool, err error) {
 			answered = true
 		case doSleep:
 			_ = s.flush()
-			time.Sleep(s.pace(a.wait))
+			s.sleep(s.pace(a.wait))
 		case doDrip:
 			s.drip = s.pace(a.wait)
 		case doTake:
@@ -339,6 +339,16 @@ func (s *session) acceptRcpt() {
 	s.rcpts++
 	if s.wanted {
 		s.to = append(s.to, s.last)
+	}
+}
+
+// sleep waits, but not longer than the server lives.
+func (s *session) sleep(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-s.server.done:
 	}
 }
 
@@ -396,7 +406,7 @@ func (s *session) flush() error {
 		if _, err := s.conn.Write(out[i : i+1]); err != nil {
 			return err
 		}
-		time.Sleep(s.drip)
+		s.sleep(s.drip)
 	}
 	return nil
 }

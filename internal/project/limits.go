@@ -168,7 +168,7 @@ func (m *meter) take(now int64, limit int, n int64) Standing {
 	for {
 		old := m.full.Load()
 		next, s := drawFrom(old, now, limit, n)
-		if !s.OK || n == 0 || m.full.CompareAndSwap(old, next) {
+		if n == 0 || next == old || m.full.CompareAndSwap(old, next) {
 			return s
 		}
 	}
@@ -244,9 +244,20 @@ func (a *addressShard) makeRoom(now int64) {
 		}
 	}
 	for ip := range a.until {
-		if len(a.until) < addressesKept {
+		if len(a.until) < addressesKept*3/4 { // so that the next thousand cost nothing
 			return
 		}
 		delete(a.until, ip)
 	}
+}
+
+// AddressesHeld is how many client addresses have a bucket now.
+func (l *Limits) AddressesHeld() (n int) {
+	for i := range l.addresses {
+		a := &l.addresses[i]
+		a.mu.Lock()
+		n += len(a.until)
+		a.mu.Unlock()
+	}
+	return n
 }

@@ -38,6 +38,9 @@ var ErrProtocol = errors.New("this is not SMTP")
 // ErrContent is wrapped by faults of our own: the message's bytes could not be read.
 var ErrContent = errors.New("the content cannot be read")
 
+// ErrAddress is wrapped by faults of our own: an address that no command can hold.
+var ErrAddress = errors.New("an address cannot be written in a command")
+
 var errResetRefused = errors.New("the site refused to go on")
 
 // Fault is how a conversation broke. What the site said in words is a mail.Reply, not a Fault.

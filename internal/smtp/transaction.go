@@ -3,6 +3,7 @@ package smtp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -75,14 +76,14 @@ func (c *Client) Send(ctx context.Context, tx *Transaction) *Result {
 // they were accepted; here it is the last line against injected commands.
 func checkAddresses(tx *Transaction) error {
 	if len(tx.To) == 0 {
-		return errors.New("a transaction without recipients")
+		return fmt.Errorf("%w: there is no recipient", ErrAddress)
 	}
 	if !safePath(tx.From) {
-		return errors.New("the envelope sender cannot be written in a command")
+		return fmt.Errorf("%w: the envelope sender", ErrAddress)
 	}
 	for _, to := range tx.To {
 		if to == "" || !safePath(to) {
-			return errors.New("a recipient's address cannot be written in a command")
+			return fmt.Errorf("%w: a recipient", ErrAddress)
 		}
 	}
 	return nil

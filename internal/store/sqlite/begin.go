@@ -1,0 +1,85 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+	"unsafe"
+
+	"github.com/postroad/postroad/internal/mail"
+	"github.com/postroad/postroad/internal/queue"
+)
+
+// Begin records that attempts begin: the last look before the wire.
+func (s *Store) Begin(ctx context.Context, now time.Time, batch []queue.Beginning) ([]queue.Verdict, error) {
+	verdicts := make([]queue.Verdict, len(batch))
+	details := make([]string, len(batch))
+	states := make([]string, len(batch))
+	for i := range batch {
+		if e := batch[i].Accepted; e != nil {
+			details[i] = detailText(&e.Detail)
+		}
+		if batch[i].Site != "" {
+			b := appendState(nil, &state{Site: batch[i].Site})
+			states[i] = unsafe.String(unsafe.SliceData(b), len(b))
+		}
+	}
+	err := s.write(ctx, func(t *tx) error {
+		clear(verdicts)
+		for i := range batch {
+			v, err := t.begin(&batch[i], now, details[i], states[i])
+			if err != nil {
+				return err
+			}
+			verdicts[i] = v
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return verdicts, nil
+}
+
+func (t *tx) begin(b *queue.Beginning, now time.Time, detail, state string) (queue.Verdict, error) {
+	p, found, err := t.progress(b.Lease.Delivery, false)
+	if err != nil {
+		return queue.Verdict{}, err
+	}
+	if !found || !p.holds(b.Lease) {
+		return queue.Verdict{Lost: true}, nil
+	}
+	if p.stop != nil {
+		return queue.Verdict{Lost: true}, t.obey(&p, now)
+	}
+	blocked, err := t.w.store.suppressionFor(t.conn, ownerOf(p.owner), b.Address, b.Topic, now)
+	if err != nil {
+		return queue.Verdict{}, err
+	}
+	if blocked != nil {
+		return queue.Verdict{Suppressed: blocked}, nil
+	}
+	return queue.Verdict{Go: true}, t.markBegun(&p, b, now, detail, state)
+}
+
+func (t *tx) markBegun(p *progress, b *queue.Beginning, now time.Time, detail, state string) error {
+	chain := eventChain{count: p.events, last: p.lastEvent}
+	status, accepted := p.status, p.accepted
+	if b.Accepted != nil && accepted == 0 {
+		var err error
+		if chain, err = t.chain(p); err != nil {
+			return err
+		}
+		if err := t.addEvent(&chain, b.Accepted, detail); err != nil {
+			return err
+		}
+		status, accepted = mail.Accepted, micros(now)
+	}
+	u := bind(t.s.begin)
+	u.int(int64(status))
+	u.intOrNull(accepted)
+	u.int(chain.count)
+	u.intOrNull(chain.last)
+	u.textOrNull(state)
+	u.int(p.row)
+	return t.exec(u.s)
+}

@@ -1,0 +1,192 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"time"
+	"unsafe"
+
+	"zombiezen.com/go/sqlite"
+
+	"github.com/postroad/postroad/internal/mail"
+	"github.com/postroad/postroad/internal/queue"
+)
+
+// Settle records attempts, next states, events and suppressions together.
+func (s *Store) Settle(ctx context.Context, now time.Time, batch []queue.Result) ([]mail.Lease, error) {
+	ready := make([]settlement, len(batch))
+	for i := range batch {
+		ready[i].prepare(&batch[i], now)
+	}
+	var lost []mail.Lease
+	err := s.write(ctx, func(t *tx) error {
+		lost = lost[:0]
+		for i := range ready {
+			held, err := t.settle(&ready[i], now)
+			if err != nil {
+				return fmt.Errorf("settle a delivery: %w", err)
+			}
+			if !held {
+				lost = append(lost, ready[i].r.Lease)
+			}
+		}
+		return nil
+	})
+	return lost, err
+}
+
+// settlement is a result encoded outside of the writer.
+type settlement struct {
+	r       *queue.Result
+	attempt string   // facts; "" when nothing was tried
+	state   string   // the whole new state, when an attempt tells it
+	details []string // of the events
+}
+
+func (s *settlement) prepare(r *queue.Result, now time.Time) {
+	s.r = r
+	buf := make([]byte, 0, 1024)
+	cut := func(from int) string { return unsafe.String(unsafe.SliceData(buf[from:]), len(buf)-from) }
+	if a := r.Attempt; a != nil && a.Outcome.Tried() {
+		buf = appendAttempt(buf, a)
+		s.attempt = cut(0)
+		st := state{Site: r.Site, Reply: &a.Reply, Host: a.Host, Bounce: r.Bounce, Suppression: suppressedBy(r.Blocked)}
+		if st.Site == "" {
+			st.Site = a.Site
+		}
+		if r.Status == mail.Delivered {
+			st.DeliveredAt = micros(now)
+		}
+		from := len(buf)
+		buf = appendState(buf, &st)
+		s.state = cut(from)
+	}
+	if len(r.Events) > 0 {
+		s.details = make([]string, len(r.Events))
+	}
+	for i := range r.Events {
+		from := len(buf)
+		buf = appendDetail(buf, &r.Events[i].Detail)
+		s.details[i] = cut(from)
+	}
+}
+
+func suppressedBy(s *mail.Suppression) *mail.SuppressedBy {
+	if s == nil {
+		return nil
+	}
+	return &mail.SuppressedBy{ID: s.ID, Public: s.ID.Text(mail.PrefixSuppression), Reason: s.Reason, Kind: s.Kind, Since: s.CreatedAt}
+}
+
+// settle writes one result; held is false when its lease was lost and nothing was written.
+func (t *tx) settle(s *settlement, now time.Time) (held bool, err error) {
+	r := s.r
+	p, found, err := t.progress(r.Lease.Delivery, !r.Status.Final())
+	if err != nil || !found || !p.holds(r.Lease) {
+		return false, err
+	}
+	c := change{status: r.Status, wait: r.Wait, due: micros(r.Due), tries: int64(r.Tries), attempt: p.lastAttempt,
+		tried: p.tried, state: s.state}
+	if c.status.Final() {
+		c.done = micros(now)
+	}
+	if s.attempt != "" {
+		if c.attempt, err = t.addAttempt(&p, s.attempt); err != nil {
+			return false, err
+		}
+		if c.tried == 0 {
+			c.tried = micros(r.Attempt.At)
+		}
+	} else if c.state, err = t.mergeState(&p, r, now); err != nil {
+		return false, err
+	}
+	if r.Suppress != nil {
+		if err := t.settleSuppression(s, now); err != nil {
+			return false, err
+		}
+	}
+	chain, err := t.chain(&p)
+	if err != nil {
+		return false, err
+	}
+	stopped := p.stop != nil && !r.Status.Final()
+	for i := range r.Events {
+		if stopped && r.Events[i].Type == mail.EventDeferred {
+			continue // it is not tried again: cancelled follows instead
+		}
+		if err := t.addEvent(&chain, &r.Events[i], s.details[i]); err != nil {
+			return false, err
+		}
+	}
+	if stopped {
+		if err := t.cancelled(&p, &c, &chain, now); err != nil {
+			return false, err
+		}
+	}
+	if r.Status == mail.Suppressed && r.Blocked != nil {
+		if err := t.countBlocked(ownerOf(p.owner), r.Blocked.ID, micros(now)); err != nil {
+			return false, err
+		}
+	}
+	return true, t.move(&p, c, &chain)
+}
+
+func (t *tx) addAttempt(p *progress, facts string) (int64, error) {
+	row := t.now.attempt
+	t.now.attempt++
+	b := bind(t.s.attempt)
+	b.int(row)
+	b.int(p.row)
+	b.intOrNull(p.lastAttempt)
+	b.text(facts)
+	return row, t.exec(b.s)
+}
+
+// mergeState is for results without an attempt: what the last attempt left stays, and
+// what the result adds is laid over it.
+func (t *tx) mergeState(p *progress, r *queue.Result, now time.Time) (string, error) {
+	if r.Bounce == nil && r.Blocked == nil && r.Site == "" && r.Status != mail.Delivered {
+		return "", nil
+	}
+	q := t.conn.Prep(`SELECT state FROM deliveries WHERE row = ?`)
+	q.BindInt64(1, p.row)
+	var text []byte
+	if _, err := first(q, func(q *sqlite.Stmt) { text = columnBlob(q, 0) }); err != nil {
+		return "", err
+	}
+	st, err := readState(text)
+	if err != nil {
+		return "", err
+	}
+	if r.Site != "" {
+		st.Site = r.Site
+	}
+	if r.Bounce != nil {
+		st.Bounce = r.Bounce
+	}
+	if r.Blocked != nil {
+		st.Suppression = suppressedBy(r.Blocked)
+	}
+	if r.Status == mail.Delivered {
+		st.DeliveredAt = micros(now)
+	}
+	return string(appendState(nil, &st)), nil
+}
+
+// settleSuppression enters what the result found out about its recipient. When the list
+// has it already, the result's events name the entry that stands.
+func (t *tx) settleSuppression(s *settlement, now time.Time) error {
+	want := s.r.Suppress
+	got, created, err := t.suppress(*want, now)
+	if err != nil || created {
+		return err
+	}
+	ours, standing := want.ID.Text(mail.PrefixSuppression), got.ID.Text(mail.PrefixSuppression)
+	for i := range s.r.Events {
+		if d := s.r.Events[i].Detail; d.SuppressionID == ours && ours != "" {
+			d.SuppressionID = standing
+			s.details[i] = detailText(&d)
+		}
+	}
+	return nil
+}
