@@ -29,7 +29,9 @@
 // whitespace control, partials with context and arguments, inline partials, partial
 // blocks (layouts), raw blocks, \{{. And SendGrid's helpers: equals notEquals greaterThan
 // lessThan and or not length insert formatDate (helper.go says what each does). Where the
-// result differs from npm handlebars, testdata/handlebars/differences.md says why.
+// result differs from npm handlebars, testdata/handlebars/differences.json says why; beyond
+// that, objects keep the order of their JSON, where JavaScript has names that are numbers
+// first, and numbers print as they are written: 9.90 is not 9.9.
 //
 // # Mustache
 //

@@ -120,6 +120,7 @@ func (c *cursor) tag() (t tag) {
 	for c.fault == "" {
 		switch next := c.peek(); {
 		case next.kind == tokEnd:
+			t.strip = next.strip
 			return t
 		case next.kind == tokAs:
 			c.take()
