@@ -38,6 +38,7 @@ type inliner struct {
 	source, masked string
 	includes       bool
 	doc            *document
+	styleable      []int // the elements that show
 	rules          []rule
 	matched        map[int][]match
 	later          []declaration
@@ -60,6 +61,11 @@ func Inline(source string) (Result, error) {
 	in := &inliner{source: source, matched: map[int][]match{}}
 	in.masked, in.includes = mask(source)
 	in.doc = read(in.masked)
+	for i := range in.doc.elements {
+		if !in.doc.elements[i].unstyled {
+			in.styleable = append(in.styleable, i)
+		}
+	}
 	for _, style := range in.doc.styles {
 		in.style(style)
 	}
@@ -123,11 +129,8 @@ func (in *inliner) rule(r rule) []edit {
 // more use where it stands: something matches, and all that could match does.
 func (in *inliner) selector(sel *selector, rule int) (spent bool) {
 	found, unsure := false, in.includes
-	for i := range in.doc.elements {
+	for _, i := range in.styleable {
 		e := &in.doc.elements[i]
-		if e.unstyled {
-			continue
-		}
 		if in.steps > maxSteps {
 			return false
 		}
