@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/postroad/postroad/internal/dkim"
 	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/project"
 )
@@ -47,7 +48,9 @@ type Guard interface {
 	Allow(addr netip.AddrPort) error
 }
 
-// Timeouts of one SMTP conversation (RFC 5321 §4.5.3.2).
-type Timeouts struct {
-	Connect, Banner, Command, DataInit, DataBlock, DataDone time.Duration
-}
+// Signer writes the DKIM-Signature fields of a content, each with its CRLF: see dkim.Sign.
+type Signer func(content mail.Content, keys []dkim.Key, now time.Time) ([]byte, error)
+
+// Classifier tells what kind of trouble a reply means at a stage of the conversation (the
+// names are those of smtp.Stage), and one sentence of advice: see feedback.Classify.
+type Classifier func(reply mail.Reply, stage string) (mail.Class, string)

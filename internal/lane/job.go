@@ -9,8 +9,11 @@ import (
 	"github.com/postroad/postroad/internal/route"
 )
 
-// ErrFull says that a lane has no room for a job of its tier now.
-var ErrFull = errors.New("the lane is full")
+// What Offer says.
+var (
+	ErrFull    = errors.New("the lane is full")            // no room for a job of its tier now
+	ErrStopped = errors.New("the lanes begin nothing new") // we are stopping
+)
 
 // Key names a lane: one source to one site.
 type Key struct{ Source, Site string }
@@ -23,6 +26,7 @@ type Job struct {
 	Route   *route.Route
 	Tier    mail.Tier
 	Offered time.Time
+	Holder  any // of whoever offers it; the lane does not look at it
 }
 
 // Session carries jobs one after another over one connection (or in the sandbox's

@@ -8,6 +8,9 @@ type Principal struct {
 	Project *Project // shared: do not change
 	Key     *Key     // shared: do not change
 	IP      string
+
+	meters meters  // found by authentication; Limits looks them up where they are missing
+	use    *keyUse // likewise; nil where nobody notes uses
 }
 
 // By names the principal in events and audits: "key_k7f2q9xm".

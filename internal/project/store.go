@@ -122,4 +122,6 @@ type DKIMKey struct {
 	Sealed    []byte    `json:"sealed"`    // the private key (PKCS #8), encrypted at rest
 	Public    []byte    `json:"public"`    // what p= says, before base64
 	CreatedAt time.Time `json:"created_at"`
+	// MissingSince is when the record of an active key was first not there; zero: it is.
+	MissingSince time.Time `json:"missing_since,omitzero"`
 }

@@ -1,0 +1,186 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/postroad/postroad/internal/archive"
+	"github.com/postroad/postroad/internal/config"
+	"github.com/postroad/postroad/internal/deliver"
+	"github.com/postroad/postroad/internal/dkim"
+	"github.com/postroad/postroad/internal/dns"
+	"github.com/postroad/postroad/internal/feedback"
+	"github.com/postroad/postroad/internal/httpapi"
+	v1 "github.com/postroad/postroad/internal/httpapi/v1"
+	"github.com/postroad/postroad/internal/lane"
+	"github.com/postroad/postroad/internal/mail"
+	"github.com/postroad/postroad/internal/project"
+	"github.com/postroad/postroad/internal/queue"
+	"github.com/postroad/postroad/internal/render"
+	"github.com/postroad/postroad/internal/route"
+	"github.com/postroad/postroad/internal/sandbox"
+	"github.com/postroad/postroad/internal/seal"
+	"github.com/postroad/postroad/internal/submit"
+)
+
+// server is all the parts of one process.
+type server struct {
+	local
+	ring     *seal.Ring
+	listener net.Listener
+	own      netip.AddrPort // where it listens
+	url      string         // what links begin with
+	guard    *route.Guard
+	resolver *dns.Resolver
+	router   *route.Decider
+	domains  *project.Domains
+	queue    *queue.Queue
+	door     *httpapi.Door
+	ready    *readiness
+	http     *http.Server
+	socket   *http.Server // nil when it could not be made
+}
+
+// newServer builds the parts, from the store up to the doors. Nothing runs yet, but the
+// store is open and the HTTP address taken.
+func newServer(ctx context.Context, s *config.Settings, o Options, log *slog.Logger) (sv *server, err error) {
+	sv = &server{local: local{settings: s, now: time.Now, log: log}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, sv.close())
+		}
+	}()
+	if err := sv.openMemory(ctx, o.Migrate); err != nil {
+		return nil, err
+	}
+	if sv.listener, sv.own, err = listen(s.HTTP.Addr); err != nil {
+		return nil, err
+	}
+	sv.url = cmp.Or(s.HTTP.PublicURL, urlOf(sv.own))
+	sv.buildDecisions()
+	sv.buildQueue()
+	sv.buildDoors()
+	return sv, nil
+}
+
+// close lets go of what newServer took, after everything that runs has stopped.
+func (sv *server) close() error {
+	var errs []error
+	if sv.listener != nil {
+		_ = sv.listener.Close() // the HTTP server closed it, unless it never ran
+	}
+	if sv.resolver != nil {
+		errs = append(errs, sv.resolver.Close())
+	}
+	if sv.store != nil {
+		errs = append(errs, sv.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// openMemory opens the store, brings its schema up to date, and opens the key ring.
+func (sv *server) openMemory(ctx context.Context, migrate bool) (err error) {
+	if sv.store, err = openStore(sv.settings, sv.log); err != nil {
+		return err
+	}
+	if migrate {
+		if err := sv.store.Migrate(ctx); err != nil {
+			return fmt.Errorf("bring the schema up to date: %w", err)
+		}
+	}
+	schema, err := sv.schema(ctx)
+	if err != nil {
+		return fmt.Errorf("read the schema: %w", err)
+	}
+	if schema.Have != schema.Want {
+		return errors.New(schema.String())
+	}
+	if sv.ring, err = seal.Open(sv.settings.Storage.DataDir); err != nil {
+		return fmt.Errorf("open the key ring: %w", err)
+	}
+	return nil
+}
+
+// buildDecisions makes what is asked on the way: who may send, where mail goes.
+func (sv *server) buildDecisions() {
+	s, d := sv.settings, sv.settings.Delivery
+	sv.access = project.NewAccess(project.AccessOptions{Store: sv.store, Limits: project.NewLimits(s.HTTP.RateLimit.PerMinute()),
+		Now: sv.now, Log: sv.log, BootstrapLive: s.Keys.BootstrapLive, BootstrapTest: s.Keys.BootstrapTest})
+	sv.guard = route.NewGuard(d.AllowNetworks, []netip.AddrPort{sv.own})
+	sv.resolver = dns.New(dns.Options{Servers: d.DNSServers, Guard: sv.guard.Allow, Now: sv.now})
+	sv.router = route.New(route.Options{Resolver: sv.resolver, Hostname: d.Hostname, Source: sv.source(), Now: sv.now})
+	sv.domains = project.NewDomains(project.DomainsOptions{Store: sv.store, Ring: sv.ring, Resolver: sv.resolver,
+		Hostname: d.Hostname, Now: sv.now, Log: sv.log})
+}
+
+// source is the one way out there is until pools are built.
+func (sv *server) source() route.Source {
+	src := route.Source{Name: "default", EHLO: sv.settings.Delivery.Hostname}
+	if a := sv.settings.Delivery.SourceAddr; a.IsValid() {
+		src.Name, src.Local = a.String(), a.String()
+	}
+	return src
+}
+
+// buildQueue makes the queue and its two carriers, which ask it back before they begin.
+func (sv *server) buildQueue() {
+	d := sv.settings.Delivery
+	var out *deliver.Carrier
+	var play *sandbox.Carrier
+	sv.queue = queue.New(queue.Options{
+		Store: sv.store, Router: sv.router, Schedule: d.RetrySchedule, SoftLimit: max(d.SoftStop, time.Millisecond), Now: sv.now, Log: sv.log,
+		Limits: sv.laneLimits,
+		Carrier: func(r *route.Route) lane.Carrier {
+			if r.Capture {
+				return play
+			}
+			return out
+		},
+	})
+	tokens := feedback.NewTokens(sv.ring.Derive("return path"))
+	out = deliver.New(deliver.Options{
+		Hostname: d.Hostname, Port: uint16(d.MXPort), Begin: sv.queue, Resolver: sv.resolver, Guard: sv.guard, Contents: sv.store,
+		Keys: sv.domains, Sign: sign, ReturnPaths: tokens, Classify: feedback.Classify, Now: sv.now, Log: sv.log,
+	})
+	play = sandbox.New(sandbox.Options{Begin: sv.queue, Now: sv.now, Log: sv.log})
+}
+
+// sign writes the DKIM signatures of one attempt.
+func sign(c mail.Content, keys []dkim.Key, now time.Time) ([]byte, error) {
+	return dkim.Sign(c, keys, dkim.Options{Time: now})
+}
+
+// Fixed limits of lanes, until pacing learns them: a tenth of the connections, at least
+// one where there are two, is never bulk's; a lane holds in memory what its sessions
+// carry in a few seconds.
+func (sv *server) laneLimits(lane.Key) lane.Limits {
+	d := sv.settings.Delivery
+	return lane.Limits{Connections: d.SiteConnections, Reserved: min(d.SiteConnections-1, max(1, d.SiteConnections/10)),
+		PerSession: d.SessionMessages, Idle: 5 * time.Second, Depth: 2000}
+}
+
+// buildDoors makes the way in, the read side and the HTTP server.
+func (sv *server) buildDoors() {
+	s := sv.settings
+	submitter := submit.NewService(submit.Options{Store: sv.store, Domains: sv.domains, Dispatcher: sv.queue,
+		Renderer: render.New(render.NoTemplates{}), Now: sv.now, Log: sv.log})
+	sv.door = httpapi.New(httpapi.Options{Access: sv.access, Memory: sv.store, PublicURL: sv.url, MaxBody: int64(s.HTTP.MaxBody), Now: sv.now, Log: sv.log})
+	b := ThisBuild()
+	api := v1.New(v1.Options{
+		Door: sv.door, Access: sv.access, Limits: sv.access.Limits(), Submitter: submitter, Resender: submitter,
+		Archive: archive.NewService(sv.store), Orders: sv.queue, Domains: sv.domains, Suppressions: feedback.NewSuppressions(sv.store),
+		Secret: sv.ring.Derive("cursors"), Wake: sv.store.Wake, Health: sv.health,
+		Version: v1.Version{Version: b.Version, Commit: b.Commit, Go: b.Go},
+	})
+	sv.ready = &readiness{ping: sv.store.Ping, schema: sv.store.Schema, floor: int64(s.Storage.DiskFloor), now: sv.now, log: sv.log,
+		free: func() (int64, error) { return freeSpace(s.Storage.DataDir) }}
+	metrics := newMetrics(&measured{queue: sv.queue.Stats, depth: sv.store.Depth, door: sv.door.Stats, now: sv.now, log: sv.log})
+	sv.http = sv.door.Server(newHandler(api, sv.ready, guardMetrics(metrics, s.HTTP)))
+}

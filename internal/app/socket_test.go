@@ -1,0 +1,110 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// fakeOperator answers as it is told and remembers what it was asked.
+type fakeOperator struct {
+	asked NewKey
+	err   error
+}
+
+func (f *fakeOperator) createKey(_ context.Context, n NewKey) (MadeKey, error) {
+	f.asked = n
+	return MadeKey{ID: "key_12345678", Secret: "sk_test_…"}, f.err
+}
+func (f *fakeOperator) schema(context.Context) (Schema, error) { return Schema{2, 3}, f.err }
+func (f *fakeOperator) examine(_ context.Context, offline bool) ([]Check, error) {
+	if offline {
+		return []Check{{ID: "port25_egress", Status: "skip"}}, f.err
+	}
+	return []Check{{ID: "port25_egress", Status: "fail", Summary: "closed", Fix: "open it"}}, f.err
+}
+
+func serveSocket(t *testing.T, dir string, op operator) {
+	t.Helper()
+	l, release, err := listenSocket(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &http.Server{Handler: socketHandler(op)}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = s.Serve(l) }()
+	t.Cleanup(func() { _ = s.Close(); <-done; release() })
+}
+
+func TestTheSocketCarriesTheOperatorsOrders(t *testing.T) {
+	t.Parallel()
+	for name, dir := range map[string]string{
+		"in a short path":                   t.TempDir(),
+		"in one longer than a socket's may": filepath.Join(t.TempDir(), strings.Repeat("deep", 20), strings.Repeat("deeper", 20)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if err := os.MkdirAll(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			op := &fakeOperator{}
+			serveSocket(t, dir, op)
+			if info, err := os.Stat(filepath.Join(dir, socketName)); err != nil || info.Mode().Perm() != 0o600 {
+				t.Errorf("mode: %v, %v", info, err)
+			}
+			r, hangUp, err := dialServer(t.Context(), dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer hangUp()
+			made, err := r.createKey(t.Context(), NewKey{Project: "default", Env: "live", Scopes: []string{"send"}, Name: "ci", ExpiresIn: 3600})
+			if err != nil || made.Secret != "sk_test_…" || op.asked.Name != "ci" || op.asked.ExpiresIn != 3600 || op.asked.Scopes[0] != "send" {
+				t.Errorf("%+v, %v; asked %+v", made, err, op.asked)
+			}
+			if s, err := r.schema(t.Context()); err != nil || s != (Schema{2, 3}) {
+				t.Errorf("%+v, %v", s, err)
+			}
+			if c, err := r.examine(t.Context(), true); err != nil || c[0].Status != "skip" {
+				t.Errorf("%+v, %v", c, err)
+			}
+			if c, err := r.examine(t.Context(), false); err != nil || c[0].Fix != "open it" {
+				t.Errorf("%+v, %v", c, err)
+			}
+			op.err = errors.New("there is no project \"x\"")
+			if _, err := r.createKey(t.Context(), NewKey{}); err == nil || err.Error() != op.err.Error() {
+				t.Errorf("the server's reason became %v", err)
+			}
+		})
+	}
+}
+
+func TestASocketLeftByACrashIsReplacedAndNobodyAnswersAtIt(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if _, _, err := dialServer(t.Context(), dir); !errors.Is(err, errNoServer) {
+		t.Errorf("an empty directory: %v", err)
+	}
+	l, release, err := listenSocket(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.(interface{ SetUnlinkOnClose(bool) }).SetUnlinkOnClose(false)
+	_ = l.Close()
+	release()
+	if _, err := os.Lstat(filepath.Join(dir, socketName)); err != nil {
+		t.Fatalf("the test left no socket behind: %v", err)
+	}
+	if _, _, err := dialServer(t.Context(), dir); !errors.Is(err, errNoServer) {
+		t.Errorf("a dead socket: %v", err)
+	}
+	serveSocket(t, dir, &fakeOperator{})
+	if _, hangUp, err := dialServer(t.Context(), dir); err != nil {
+		t.Errorf("after the next start: %v", err)
+	} else {
+		hangUp()
+	}
+}

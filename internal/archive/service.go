@@ -1,0 +1,151 @@
+package archive
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/postroad/postroad/internal/mail"
+)
+
+// Service answers questions about messages.
+type Service struct{ store Store }
+
+// NewService reads from a store.
+func NewService(store Store) *Service { return &Service{store} }
+
+// Find gives a message by its id ("msg_…") or by its RFC Message-ID, with or without
+// angle brackets. What the owner does not have is mail.ErrNotFound.
+func (s *Service) Find(ctx context.Context, owner mail.Owner, ref string) (*Record, error) {
+	if id, err := mail.ParseID(mail.PrefixMessage, ref); err == nil {
+		return s.store.Message(ctx, owner, id)
+	}
+	rfc, ok := strings.CutPrefix(ref, "<")
+	if ok {
+		rfc, ok = strings.CutSuffix(rfc, ">")
+	} else {
+		ok = strings.Contains(ref, "@")
+	}
+	if !ok || rfc == "" || len(rfc) > 998 {
+		return nil, mail.ErrNotFound
+	}
+	return s.store.MessageByRFCID(ctx, owner, rfc)
+}
+
+// List gives one page.
+func (s *Service) List(ctx context.Context, q Query) ([]Record, error) {
+	return s.store.Messages(ctx, q)
+}
+
+// Events is a message's timeline, oldest first.
+func (s *Service) Events(ctx context.Context, r *Record) ([]mail.Event, error) {
+	return s.store.Events(ctx, r.Message.Owner, r.Message.Row)
+}
+
+// Attempts are all tries at a message's deliveries, oldest first.
+func (s *Service) Attempts(ctx context.Context, r *Record) ([]AttemptOf, error) {
+	return s.store.Attempts(ctx, r.Message.Owner, r.Message.Row)
+}
+
+// Content gives the stored bytes, or mail.ErrNoContent.
+func (s *Service) Content(ctx context.Context, r *Record) (mail.Content, error) {
+	return s.store.Content(ctx, r.Message.Row)
+}
+
+// Overall is the message's own status: see mail.Overall.
+func (r *Record) Overall() mail.Status {
+	all := make([]mail.Status, len(r.Deliveries))
+	for i := range r.Deliveries {
+		all[i] = r.Deliveries[i].Status
+	}
+	return mail.Overall(all...)
+}
+
+// Recipient is the first To, or the first recipient where there is none.
+func (r *Record) Recipient() string {
+	for i := range r.Deliveries {
+		if r.Deliveries[i].Type == mail.To {
+			return r.Deliveries[i].Address
+		}
+	}
+	if len(r.Deliveries) > 0 {
+		return r.Deliveries[0].Address
+	}
+	return ""
+}
+
+// Times of a message, zero where the thing did not happen (yet).
+type Times struct {
+	Queued         time.Time // durable on our disk
+	Accepted       time.Time // the first delivery came into a lane
+	FirstAttempt   time.Time
+	Completed      time.Time // the last delivery became final
+	Accept         time.Duration
+	Queue          time.Duration // from queued (or its scheduled time) into a lane
+	ToFirstAttempt time.Duration // from queued (or its scheduled time)
+	Total          time.Duration // from the request's arrival to the end
+}
+
+// Times tells when the message got how far, over all its recipients.
+func (r *Record) Times() Times {
+	m := &r.Message
+	t := Times{Queued: m.CreatedAt, Accept: m.AcceptTime}
+	done := len(r.Deliveries) > 0
+	for i := range r.Deliveries {
+		d := &r.Deliveries[i]
+		t.Accepted = earliest(t.Accepted, d.AcceptedAt)
+		t.FirstAttempt = earliest(t.FirstAttempt, d.FirstTriedAt)
+		if d.CompletedAt.After(t.Completed) {
+			t.Completed = d.CompletedAt
+		}
+		done = done && d.Status.Final()
+	}
+	if !done {
+		t.Completed = time.Time{}
+	}
+	from := m.CreatedAt
+	if m.ScheduledAt.After(from) {
+		from = m.ScheduledAt
+	}
+	t.Queue = since(from, t.Accepted)
+	t.ToFirstAttempt = since(from, t.FirstAttempt)
+	if total := since(from, t.Completed); total > 0 || !t.Completed.IsZero() {
+		t.Total = total + m.AcceptTime
+	}
+	return t
+}
+
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func since(from, to time.Time) time.Duration {
+	if to.IsZero() {
+		return 0
+	}
+	return max(to.Sub(from), 0)
+}
+
+// Actions says what may be done to a message now.
+type Actions struct {
+	Cancel     bool `json:"cancel"`
+	Reschedule bool `json:"reschedule"`
+	Resend     bool `json:"resend"`
+	SendNow    bool `json:"send_now"`
+}
+
+// Actions derives what is allowed from where the deliveries are. Between looking and
+// doing things move on: the order itself has the last word.
+func (r *Record) Actions() Actions {
+	a := Actions{Resend: r.HasContent, Reschedule: len(r.Deliveries) > 0}
+	for i := range r.Deliveries {
+		d := &r.Deliveries[i]
+		a.Cancel = a.Cancel || !d.Status.Final()
+		a.Reschedule = a.Reschedule && d.Status == mail.Scheduled
+		a.SendNow = a.SendNow || d.Status == mail.Scheduled || d.Status == mail.Deferred
+	}
+	return a
+}

@@ -1,0 +1,79 @@
+package config
+
+import (
+	"reflect"
+	"strings"
+)
+
+// field is one setting with where to put its value.
+type field struct {
+	section string // name of the struct it stands in
+	key     string
+	env     string
+	preset  string // the default as an operator would write it
+	unset   string // what an empty default means, in words
+	is      string
+	secret  bool
+	later   bool
+	to      any // pointer to the struct's field
+}
+
+// fields lists the settings of s in the order they are declared.
+func fields(s *Settings) []field {
+	var all []field
+	top := reflect.ValueOf(s).Elem()
+	for i := range top.NumField() {
+		section := top.Field(i)
+		if section.Kind() != reflect.Struct {
+			continue
+		}
+		for j := range section.NumField() {
+			tag := section.Type().Field(j).Tag
+			all = append(all, field{
+				section: top.Type().Field(i).Name,
+				key:     tag.Get("key"),
+				env:     "POSTROAD_" + strings.ToUpper(tag.Get("key")),
+				preset:  tag.Get("default"),
+				unset:   tag.Get("unset"),
+				is:      tag.Get("is"),
+				secret:  tag.Get("secret") != "",
+				later:   tag.Get("later") != "",
+				to:      section.Field(j).Addr().Interface(),
+			})
+		}
+	}
+	return all
+}
+
+// nearest gives the known name closest to an unknown one, or "" when none is close:
+// more than a third of its letters (and at least two) would have to change.
+func nearest(name string, known []string) string {
+	best, distance := "", max(2, len(name)/3)+1
+	for _, k := range known {
+		if d := editDistance(name, k); d < distance {
+			best, distance = k, d
+		}
+	}
+	return best
+}
+
+// editDistance is Levenshtein's.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,163 @@
+package config
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// judge checks what was read and fills in what an empty setting stands for.
+func (r *reading) judge(s *Settings) {
+	r.judgeStorage(&s.Storage)
+	r.judgeHTTP(&s.HTTP)
+	r.judgeKeys(&s.Keys)
+	r.judgeDelivery(&s.Delivery)
+	r.judgeRunning(&s.Running)
+}
+
+// wrong reports a fault of a key at the place its value came from.
+func (r *reading) wrong(key, format string, args ...any) {
+	where := r.where[key]
+	if where == "" {
+		where = key
+	}
+	r.fault(where, format, args...)
+}
+
+// within reports a number outside its bounds.
+func within[T int | Bytes | time.Duration](r *reading, key string, v, low, high T) {
+	if v < low || v > high {
+		r.wrong(key, "must be from %v to %v", low, high)
+	}
+}
+
+func (r *reading) judgeStorage(s *Storage) {
+	if s.DataDir == "" {
+		r.wrong("data_dir", "must name a directory")
+	}
+	engine, _, ok := strings.Cut(s.DatabaseURL, ":")
+	switch {
+	case s.DatabaseURL == "", s.DatabaseURL == "sqlite:":
+		s.DatabaseURL = "sqlite:"
+	case engine == "postgres", engine == "postgresql":
+		r.wrong("database_url", "this version has the embedded database only: 'sqlite:'")
+	case ok && engine == "sqlite":
+		r.wrong("database_url", "'sqlite:' takes no path; the database is in data_dir")
+	default:
+		r.wrong("database_url", "must be 'sqlite:'")
+	}
+}
+
+func (r *reading) judgeHTTP(s *HTTP) {
+	r.judgeListen("http_addr", s.Addr)
+	if s.PublicURL != "" {
+		u, err := url.Parse(s.PublicURL)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+			r.wrong("public_url", "must be an address like https://mail.example.com")
+		}
+		s.PublicURL = strings.TrimRight(s.PublicURL, "/")
+	}
+	within(r, "max_body", s.MaxBody, 64<<10, 50<<20)
+}
+
+// judgeListen wants host:port; the host may be empty (all addresses).
+func (r *reading) judgeListen(key, addr string) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		r.wrong(key, "must be an address and a port, like 127.0.0.1:8080")
+		return
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		r.wrong(key, "has no port from 0 to 65535")
+	}
+	if _, err := netip.ParseAddr(host); host != "" && host != "localhost" && err != nil {
+		r.wrong(key, "must begin with an IP address of this host, or nothing for all of them")
+	}
+}
+
+func (r *reading) judgeKeys(s *Keys) {
+	for key, text := range map[string]string{"bootstrap_live_key": s.BootstrapLive, "bootstrap_test_key": s.BootstrapTest} {
+		if text == "" {
+			continue
+		}
+		if len(text) < 16 || len(text) > 256 || strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c > '~' }) {
+			r.wrong(key, "must have 16 to 256 printable characters without spaces")
+		}
+	}
+	if s.BootstrapLive != "" && s.BootstrapLive == s.BootstrapTest {
+		r.wrong("bootstrap_test_key", "must not be the live key")
+	}
+}
+
+func (r *reading) judgeDelivery(s *Delivery) {
+	if s.Hostname == "" {
+		s.Hostname = ownName()
+	}
+	s.Hostname = strings.ToLower(strings.TrimSuffix(s.Hostname, "."))
+	if !isHostname(s.Hostname) {
+		r.wrong("hostname", "must be a host name like mail.example.com")
+	}
+	within(r, "mx_port", s.MXPort, 1, 65535)
+	within(r, "site_connections", s.SiteConnections, 1, 1000)
+	within(r, "session_messages", s.SessionMessages, 1, 100000)
+	within(r, "soft_stop", s.SoftStop, 0, time.Hour)
+	r.judgeSchedule(s.RetrySchedule)
+}
+
+func (r *reading) judgeSchedule(waits []time.Duration) {
+	if len(waits) == 0 || len(waits) > 50 {
+		r.wrong("retry_schedule", "must have 1 to 50 waits")
+	}
+	for _, wait := range waits {
+		if wait < 10*time.Millisecond || wait > 7*24*time.Hour {
+			r.wrong("retry_schedule", "%v must be from 10ms to 168h", wait)
+		}
+	}
+}
+
+func (r *reading) judgeRunning(s *Running) {
+	switch s.Log {
+	case "", "text", "json":
+	default:
+		r.wrong("log", "must be text or json")
+	}
+	switch s.LogLevel {
+	case "debug", "info", "warn", "error":
+	default:
+		r.wrong("log_level", "must be debug, info, warn or error")
+	}
+	if s.MemoryLimit != 0 {
+		within(r, "memory_limit", s.MemoryLimit, 64<<20, 1<<40)
+	}
+}
+
+// ownName is the host's name when it can stand in an EHLO, else localhost.
+func ownName() string {
+	name, err := os.Hostname()
+	if err != nil || !isHostname(strings.ToLower(name)) {
+		return "localhost"
+	}
+	return name
+}
+
+// isHostname checks letters, digits, hyphens and dots (RFC 1123 §2.1), at most 253.
+func isHostname(s string) bool {
+	if s == "" || len(s) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(s, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+		if strings.ContainsFunc(label, func(c rune) bool {
+			return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-'
+		}) {
+			return false
+		}
+	}
+	return true
+}

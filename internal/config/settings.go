@@ -1,0 +1,83 @@
+package config
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Settings is everything an operator can set. Each field has four tags: key (its name
+// in the file; POSTROAD_ and upper case in the environment), default, is (the operator's
+// words), and sometimes secret (also readable from a file named by KEY_FILE) or later
+// (part of the contract, not acted on by this version).
+type Settings struct {
+	Storage  Storage
+	HTTP     HTTP
+	Keys     Keys
+	Delivery Delivery
+	Running  Running
+	Later    Later
+
+	// Notes are things an operator should know about settings that were accepted.
+	Notes []string
+}
+
+// Storage says where mail is kept.
+type Storage struct {
+	DataDir     string `key:"data_dir" default:"./data" is:"Directory of the database, the bodies of large messages and the keys. Made at first start."`
+	DatabaseURL string `key:"database_url" default:"sqlite:" is:"Where mail is remembered. 'sqlite:' is the embedded database in the data directory."`
+	DiskFloor   Bytes  `key:"disk_floor" default:"256MB" is:"With less free space than this in the data directory we take no more mail: /readyz fails. 0 turns the check off."`
+}
+
+// HTTP is the API and the console.
+type HTTP struct {
+	Addr            string         `key:"http_addr" default:"127.0.0.1:8080" is:"Address of the API and the console. Plain HTTP: put TLS in front of it before you open it to others."`
+	PublicURL       string         `key:"public_url" default:"" unset:"from http_addr" is:"What links in answers and mail begin with, e.g. https://mail.example.com."`
+	MaxBody         Bytes          `key:"max_body" default:"50MB" is:"Largest request, decompressed. Larger ones are 413 before they are read."`
+	RateLimit       Rate           `key:"rate_limit" default:"1000/1m" is:"Requests of one project and environment. 0 is unlimited. A project or a key may have its own."`
+	MetricsNetworks []netip.Prefix `key:"metrics_networks" default:"127.0.0.0/8,::1/128" is:"Client addresses that may read /metrics without a token."`
+	MetricsToken    string         `key:"metrics_token" default:"" secret:"yes" is:"A bearer token that may read /metrics from anywhere."`
+}
+
+// Keys are API keys made at first start.
+type Keys struct {
+	BootstrapLive string `key:"bootstrap_live_key" default:"" secret:"yes" is:"A full-access live key of the default project, of any shape, made at start when it is not there."`
+	BootstrapTest string `key:"bootstrap_test_key" default:"" secret:"yes" is:"The same for the test environment. With neither set, the first start makes a test key and prints it once."`
+}
+
+// Delivery is the way to the recipients' servers.
+type Delivery struct {
+	Hostname        string           `key:"hostname" default:"" unset:"the host's name" is:"Name we say in EHLO and Received. Its address record should lead to this host, and the host's PTR back to it."`
+	SourceAddr      netip.Addr       `key:"source_addr" default:"" unset:"the system's choice" is:"Local address that mail leaves from."`
+	DNSServers      []netip.AddrPort `key:"dns_servers" default:"" unset:"the system's" is:"Resolvers to ask, host:port. When set, everything asks these and only these."`
+	MXPort          int              `key:"mx_port" default:"25" is:"Port at which mail exchangers are dialled."`
+	AllowNetworks   []netip.Prefix   `key:"allow_networks" default:"" unset:"none" is:"Networks (CIDR) that delivery may dial although they are not public."`
+	RetrySchedule   []time.Duration  `key:"retry_schedule" default:"30s,5m,30m,2h,5h" is:"Waits between attempts after a temporary failure, each with 10 % jitter. After the last one the message bounces."`
+	SiteConnections int              `key:"site_connections" default:"20" is:"Most connections to one receiving operator at a time."`
+	SessionMessages int              `key:"session_messages" default:"100" is:"Most messages carried over one connection before it is closed."`
+	SoftStop        time.Duration    `key:"soft_stop" default:"30s" is:"How long a stop waits for what is on the wire. Then it is cut; a second signal cuts at once."`
+}
+
+// Running is the process itself.
+type Running struct {
+	Log         string `key:"log" default:"" unset:"text on a terminal, else json" is:"Form of the log on stderr: text or json."`
+	LogLevel    string `key:"log_level" default:"info" is:"debug, info, warn or error."`
+	MemoryLimit Bytes  `key:"memory_limit" default:"200MB" is:"Soft limit of memory: above it the garbage collector works harder, nothing is refused. 0 is none. GOMEMLIMIT, when set, counts instead."`
+}
+
+// Later are names of the contract whose parts are not built yet.
+type Later struct {
+	SubmissionAddr  string `key:"submission_addr" default:"127.0.0.1:1587" later:"yes" is:"SMTP submission with STARTTLS."`
+	SubmissionsAddr string `key:"submissions_addr" default:"" unset:"off" later:"yes" is:"SMTP submission with TLS from the start."`
+	InboundAddr     string `key:"inbound_addr" default:"" unset:"off" later:"yes" is:"Bounce and complaint reports by SMTP; port 25 in production."`
+	TLSCert         string `key:"tls_cert" default:"" unset:"none" later:"yes" is:"Certificate file of the SMTP doors."`
+	TLSKey          string `key:"tls_key" default:"" unset:"none" later:"yes" is:"Key file of the SMTP doors."`
+	ACMEEmail       string `key:"acme_email" default:"" unset:"none" later:"yes" is:"Get certificates by ACME under this address."`
+	AdminPassword   string `key:"admin_password" default:"" secret:"yes" later:"yes" is:"First login of the console."`
+	HyvorSendsLimit Rate   `key:"hyvor_sends_limit" default:"10/1s" later:"yes" is:"Sends of one project in the Hyvor dialect."`
+	HyvorKeyLimit   Rate   `key:"hyvor_key_limit" default:"100/1m" later:"yes" is:"Requests of one key in the Hyvor dialect."`
+	HyvorAllowedIPs bool   `key:"hyvor_require_allowed_ips" default:"false" later:"yes" is:"Refuse keys without an address list for sends in the Hyvor dialect."`
+}
+
+// clientNames are environment variables of the commands that talk to a server
+// (postroad send); they are not settings of the server and are not refused.
+var clientNames = []string{"POSTROAD_URL", "POSTROAD_API_KEY", "POSTROAD_CONFIG"}

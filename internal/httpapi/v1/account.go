@@ -1,0 +1,191 @@
+package v1
+
+import (
+	"net/http"
+	"runtime"
+
+	"github.com/postroad/postroad/internal/httpapi"
+	"github.com/postroad/postroad/internal/mail"
+	"github.com/postroad/postroad/internal/project"
+)
+
+type projectRef struct {
+	ID   string `json:"project_id"`
+	Name string `json:"name"`
+}
+
+type meOut struct {
+	Object      string     `json:"object"`
+	Project     projectRef `json:"project"`
+	Environment string     `json:"environment"`
+	Scopes      []string   `json:"scopes"`
+	Key         keyOut     `json:"key"`
+	Limits      meLimits   `json:"limits"`
+}
+
+// meLimits are the limits that hold for the caller; null is unlimited.
+type meLimits struct {
+	ProjectPerMinute *int `json:"project_per_minute"`
+	KeyPerMinute     *int `json:"key_per_minute"`
+	MaxRecipients    int  `json:"max_recipients"`
+	MaxBodyBytes     int  `json:"max_body_bytes"`
+}
+
+func (a *API) me(c *httpapi.Call) {
+	k, p := c.Who.Key, c.Who.Project
+	out := meOut{Object: "me", Project: projectRef{p.ID.Text(mail.PrefixProject), p.Name}, Environment: c.Who.Owner.Env.String(),
+		Scopes: k.ShownScopes(), Key: keyOf(k), Limits: meLimits{MaxRecipients: 50, MaxBodyBytes: httpapi.MaxBody}}
+	out.Limits.ProjectPerMinute = a.ratePerMinute(p)
+	if k.RatePerMinute != nil && *k.RatePerMinute > 0 {
+		out.Limits.KeyPerMinute = k.RatePerMinute
+	}
+	if k.MaxRecipients > 0 {
+		out.Limits.MaxRecipients = k.MaxRecipients
+	}
+	give(c, http.StatusOK, out)
+}
+
+func (a *API) ratePerMinute(p *project.Project) *int {
+	n := a.o.Limits.Default()
+	if p.Settings.RatePerMinute != nil {
+		n = *p.Settings.RatePerMinute
+	}
+	if n <= 0 {
+		return nil
+	}
+	return &n
+}
+
+// projectOut is the project with its settings.
+type projectOut struct {
+	ID                string         `json:"project_id"`
+	Object            string         `json:"object"`
+	Name              string         `json:"name"`
+	Suspended         bool           `json:"suspended"`
+	DefaultFrom       *string        `json:"default_from"`
+	OnSuppressed      string         `json:"on_suppressed"`
+	StrictFields      bool           `json:"strict_fields"`
+	ContentDays       int            `json:"content_retention_days"`
+	EventDays         int            `json:"event_retention_days"`
+	RateLimit         rateOut        `json:"rate_limit"`
+	AllowedDomains    []string       `json:"allowed_domains"`
+	UnverifiedDomains string         `json:"unverified_domains"`
+	CreatedAt         string         `json:"created_at"`
+	Warnings          []mail.Warning `json:"warnings,omitempty"`
+}
+
+func (a *API) showProject(c *httpapi.Call, p *project.Project, warnings []mail.Warning) {
+	s := p.Settings
+	rate := a.o.Limits.Default()
+	if s.RatePerMinute != nil {
+		rate = *s.RatePerMinute
+	}
+	out := projectOut{ID: p.ID.Text(mail.PrefixProject), Object: "project", Name: p.Name, Suspended: p.Suspended, DefaultFrom: orNull(s.DefaultFrom),
+		OnSuppressed: s.OnSuppressed, StrictFields: s.StrictFields, ContentDays: s.ContentDays, EventDays: s.EventDays, RateLimit: rateOut{&rate},
+		AllowedDomains: s.AllowedDomains, UnverifiedDomains: s.UnverifiedDomains, CreatedAt: p.CreatedAt.UTC().Format(stampLayout), Warnings: warnings}
+	c.ETag(p.Version)
+	give(c, http.StatusOK, out)
+}
+
+func (a *API) getProject(c *httpapi.Call) { a.showProject(c, c.Who.Project, nil) }
+
+var projectFields = []string{"default_from", "on_suppressed", "strict_fields", "content_retention_days", "event_retention_days", "rate_limit",
+	"allowed_domains", "unverified_domains"}
+
+func (a *API) patchProject(c *httpapi.Call) {
+	var changes []func(*project.Settings)
+	set := func(change func(*project.Settings)) { changes = append(changes, change) }
+	f, ok := a.readForm(c, projectFields, func(f *form, name string, v value) { patchSetting(f, name, v, set) })
+	if !ok || f.failed() {
+		return
+	}
+	p, err := a.o.Access.UpdateProject(c.Context(), c.Who, c.IfMatch(), func(s *project.Settings) {
+		for _, change := range changes {
+			change(s)
+		}
+	})
+	if err != nil {
+		c.Fail(err)
+		return
+	}
+	a.showProject(c, &p, f.allWarnings())
+}
+
+// patchSetting notes one change; null means the default.
+func patchSetting(f *form, name string, v value, set func(func(*project.Settings))) {
+	null, defaults := v.isNull(), project.DefaultSettings()
+	switch name {
+	case "default_from", "on_suppressed", "unverified_domains":
+		text := map[string]string{"default_from": "", "on_suppressed": defaults.OnSuppressed, "unverified_domains": defaults.UnverifiedDomains}[name]
+		if !null {
+			text, _ = f.text(name, v)
+		}
+		if name == "default_from" && text != "" {
+			if _, err := mail.ParseAddress(text); err != nil {
+				f.fault(name, "invalid_email", "'default_from' is not an address.")
+			}
+		}
+		set(func(s *project.Settings) {
+			*map[string]*string{"default_from": &s.DefaultFrom, "on_suppressed": &s.OnSuppressed, "unverified_domains": &s.UnverifiedDomains}[name] = text
+		})
+	case "strict_fields":
+		is := false
+		if !null {
+			is, _ = f.flag(name, v)
+		}
+		set(func(s *project.Settings) { s.StrictFields = is })
+	case "content_retention_days", "event_retention_days":
+		n := 30
+		if !null {
+			n = f.small(name, v)
+		}
+		set(func(s *project.Settings) {
+			*map[string]*int{"content_retention_days": &s.ContentDays, "event_retention_days": &s.EventDays}[name] = n
+		})
+	case "rate_limit":
+		var rate *int
+		if !null {
+			rate = readRate(f, v)
+		}
+		set(func(s *project.Settings) { s.RatePerMinute = rate })
+	case "allowed_domains":
+		var list []string
+		if !null {
+			list = f.texts(name, v)
+		}
+		set(func(s *project.Settings) { s.AllowedDomains = list })
+	}
+}
+
+type versionOut struct {
+	Version string `json:"version"`
+	Commit  string `json:"commit"`
+	Go      string `json:"go"`
+}
+
+func (a *API) version(c *httpapi.Call) {
+	v := a.o.Version
+	if v.Go == "" {
+		v.Go = runtime.Version()
+	}
+	give(c, http.StatusOK, versionOut(v))
+}
+
+type healthOut struct {
+	Status string  `json:"status"`
+	Checks []Check `json:"checks"`
+}
+
+// health is the operator's checklist; the worst line names the whole.
+func (a *API) health(c *httpapi.Call) {
+	out := healthOut{Status: "ok", Checks: []Check{}}
+	if a.o.Health != nil {
+		out.Checks = append(out.Checks, a.o.Health(c.Context())...)
+	}
+	for _, check := range out.Checks {
+		if check.Status == "warn" && out.Status == "ok" || check.Status == "fail" {
+			out.Status = "degraded"
+		}
+	}
+	give(c, http.StatusOK, out)
+}

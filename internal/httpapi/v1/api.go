@@ -1,0 +1,150 @@
+package v1
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/postroad/postroad/internal/archive"
+	"github.com/postroad/postroad/internal/httpapi"
+	"github.com/postroad/postroad/internal/mail"
+	"github.com/postroad/postroad/internal/project"
+	"github.com/postroad/postroad/internal/queue"
+	"github.com/postroad/postroad/internal/submit"
+)
+
+// Submitter is the way in: submit.Service.
+type Submitter interface {
+	Submit(ctx context.Context, who project.Principal, r *submit.Request) (*submit.Accepted, error)
+}
+
+// Orders change what waits: the queue, or its store.
+type Orders interface {
+	Cancel(ctx context.Context, c queue.Change) (queue.Changed, error)
+	Reschedule(ctx context.Context, c queue.Change) (queue.Changed, error)
+	SendNow(ctx context.Context, c queue.Change) (queue.Changed, error)
+}
+
+// Archive is the read side: archive.Service.
+type Archive interface {
+	Find(ctx context.Context, owner mail.Owner, ref string) (*archive.Record, error)
+	List(ctx context.Context, q archive.Query) ([]archive.Record, error)
+	Events(ctx context.Context, r *archive.Record) ([]mail.Event, error)
+	Attempts(ctx context.Context, r *archive.Record) ([]archive.AttemptOf, error)
+	Content(ctx context.Context, r *archive.Record) (mail.Content, error)
+}
+
+// Access manages keys and the project: project.Access.
+type Access interface {
+	CreateKey(ctx context.Context, n project.NewKey, once *mail.Once, answer func(project.Key, string) mail.Answer) (project.Key, string, error)
+	Keys(ctx context.Context, by project.Principal) ([]project.Key, error)
+	Key(ctx context.Context, by project.Principal, id string) (project.Key, error)
+	UpdateKey(ctx context.Context, by project.Principal, id string, ifVersion int64, change func(*project.Key)) (project.Key, error)
+	RevokeKey(ctx context.Context, by project.Principal, id string) error
+	UpdateProject(ctx context.Context, by project.Principal, ifVersion int64, change func(*project.Settings)) (project.Project, error)
+	Authorize(p project.Principal, scope string, ip netip.Addr) *mail.Error
+}
+
+// Version tells what is running.
+type Version struct {
+	Version, Commit, Go string
+}
+
+// Check is one line of the operator's checklist.
+type Check struct {
+	ID      string `json:"id"`
+	Status  string `json:"status"` // "pass", "warn", "fail" or "skip"
+	Summary string `json:"summary,omitempty"`
+	Fix     string `json:"fix,omitempty"`
+}
+
+// Options are the parts the API is built from. All of the first group are needed.
+type Options struct {
+	Door         *httpapi.Door
+	Access       Access
+	Limits       *project.Limits
+	Submitter    Submitter
+	Archive      Archive
+	Orders       Orders
+	Domains      Domains
+	Suppressions Suppressions
+	Secret       [32]byte // signs cursors; the same on every node
+
+	Resender Resender                          // nil: resend answers 404
+	Wake     func() <-chan struct{}            // of the store, for waiting readers; nil: they poll
+	Health   func(ctx context.Context) []Check // nil: only that the process answers
+	Version  Version
+}
+
+// API serves /v1.
+type API struct {
+	o       Options
+	cursors cursors
+	now     func() time.Time
+}
+
+// New gives the handler of everything under /v1.
+func New(o Options) http.Handler {
+	a := &API{o: o, cursors: newCursors(o.Secret), now: o.Door.Now}
+	return o.Door.Handler(a.routes())
+}
+
+func (a *API) routes() []httpapi.Route {
+	var all []httpapi.Route
+	add := func(method, pattern, scope string, handle func(*httpapi.Call), marks ...func(*httpapi.Route)) {
+		r := httpapi.Route{Method: method, Pattern: pattern, Scope: scope, Handle: handle}
+		for _, mark := range marks {
+			mark(&r)
+		}
+		all = append(all, r)
+	}
+	once := func(r *httpapi.Route) { r.Once = true }
+	public := func(r *httpapi.Route) { r.Public = true }
+	const get, post, patch, del = http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete
+
+	add(post, "/v1/messages", "messages.send", a.send, once)
+	add(get, "/v1/messages", "messages.read", a.listMessages)
+	add(get, "/v1/messages/{message}", "messages.read", a.getMessage)
+	add(get, "/v1/messages/{message}/events", "messages.read", a.listEvents)
+	add(get, "/v1/messages/{message}/attempts", "messages.read", a.listAttempts)
+	add(get, "/v1/messages/{message}/content", "messages.content", a.getContent)
+	add(get, "/v1/messages/{message}/raw", "messages.content", a.getRaw)
+	add(get, "/v1/messages/{message}/attachments/{n}", "messages.content", a.getAttachment)
+	add(del, "/v1/messages/{message}", "messages.write", a.deleteMessage)
+	add(post, "/v1/messages/{message}/cancel", "messages.write", a.cancel, once)
+	add(patch, "/v1/messages/{message}", "messages.write", a.patchMessage)
+	add(post, "/v1/messages/{message}/send-now", "messages.write", a.sendNow, once)
+	add(post, "/v1/messages/{message}/resend", "messages.send", a.resend, once)
+
+	add(post, "/v1/api-keys", "keys.write", a.createKey, once)
+	add(get, "/v1/api-keys", "keys.read", a.listKeys)
+	add(get, "/v1/api-keys/{id}", "keys.read", a.getKey)
+	add(patch, "/v1/api-keys/{id}", "keys.write", a.patchKey)
+	add(del, "/v1/api-keys/{id}", "keys.write", a.deleteKey)
+	add(get, "/v1/me", "", a.me)
+	add(get, "/v1/project", "project.read", a.getProject)
+	add(patch, "/v1/project", "project.write", a.patchProject)
+
+	add(post, "/v1/domains", "domains.write", a.createDomain, once)
+	add(get, "/v1/domains", "domains.read", a.listDomains)
+	add(get, "/v1/domains/{domain}", "domains.read", a.getDomain)
+	add(patch, "/v1/domains/{domain}", "domains.write", a.patchDomain)
+	add(del, "/v1/domains/{domain}", "domains.write", a.deleteDomain)
+	add(get, "/v1/domains/{domain}/dns", "domains.read", a.domainRecords)
+	add(post, "/v1/domains/{domain}/verify", "domains.write", a.verifyDomain, once)
+
+	add(post, "/v1/suppressions", "suppressions.write", a.addSuppression, once)
+	add(get, "/v1/suppressions", "suppressions.read", a.listSuppressions)
+	add(post, "/v1/suppressions/check", "suppressions.read", a.checkSuppressions, once)
+	add(get, "/v1/suppressions/{suppression}", "suppressions.read", a.getSuppression)
+	add(del, "/v1/suppressions/{suppression}", "suppressions.write", a.deleteSuppression)
+
+	add(get, "/v1/sandbox/messages", "messages.content", a.listSandbox)
+	add(get, "/v1/sandbox/messages/wait", "messages.content", a.waitSandbox)
+	add(get, "/v1/sandbox/messages/{message}", "messages.content", a.getSandbox)
+
+	add(get, "/v1/health", "instance.read", a.health)
+	add(get, "/v1/version", "", a.version, public)
+	return all
+}

@@ -1,0 +1,171 @@
+package project
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/postroad/postroad/internal/dns"
+	"github.com/postroad/postroad/internal/mail"
+)
+
+// Where a sending domain stands:
+//
+//	pending ─▶ verified ─▶ degraded ─▶ failed
+//	             ▲  ▲──────────┘          │
+//	             └────────────────────────┘
+//
+// pending: its DKIM record was never found. verified: it was, at the last check that
+// got an answer. degraded: it vanished; mail still goes, for a day. failed: that day is
+// over. A check without an answer (the resolver was down) moves nothing. suspended: an
+// operator's order, which no check lifts.
+const (
+	DomainPending   = "pending"
+	DomainVerified  = "verified"
+	DomainDegraded  = "degraded"
+	DomainFailed    = "failed"
+	DomainSuspended = "suspended"
+)
+
+// CanSend tells whether live mail may be sent from the domain.
+func (d *Domain) CanSend() bool { return d.Status == DomainVerified || d.Status == DomainDegraded }
+
+// DomainStore is what Domains asks to be remembered; Store has it all.
+type DomainStore interface {
+	Projects(ctx context.Context) ([]Project, error)
+	CreateDomain(ctx context.Context, d Domain, once *mail.Once, answer func(Domain) mail.Answer) (Domain, error)
+	DomainByName(ctx context.Context, project int64, name string) (Domain, error)
+	DomainByID(ctx context.Context, project int64, id mail.ID) (Domain, error)
+	Domains(ctx context.Context, project int64) ([]Domain, error)
+	UpdateDomain(ctx context.Context, d Domain, ifVersion int64, events []mail.Event) (Domain, error)
+	DeleteDomain(ctx context.Context, project int64, id mail.ID, force bool, by string, now time.Time) error
+}
+
+// DomainsOptions are the parts Domains is built from.
+type DomainsOptions struct {
+	Store    DomainStore
+	Ring     Sealer
+	Resolver *dns.Resolver
+	Hostname string // ours: where return paths must lead (POSTROAD_HOSTNAME)
+	Now      func() time.Time
+	Log      *slog.Logger
+}
+
+// Domains keeps the sending domains: makes them with their keys, tells the records they
+// need, checks those, and gives what mail is signed with. Domains of a project serve
+// both its environments.
+type Domains struct {
+	store    DomainStore
+	ring     Sealer
+	resolver *dns.Resolver
+	hostname string
+	now      func() time.Time
+	log      *slog.Logger
+
+	woken chan struct{}
+
+	mu      sync.RWMutex
+	changes uint64 // counts forgettings
+	known   map[domainKey]*knownDomain
+}
+
+// NewDomains makes Domains. Its checks run while [Domains.Run] does.
+func NewDomains(o DomainsOptions) *Domains {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Domains{
+		store: o.Store, ring: o.Ring, resolver: o.Resolver, hostname: o.Hostname, now: o.Now, log: o.Log,
+		woken: make(chan struct{}, 1), known: map[domainKey]*knownDomain{},
+	}
+}
+
+// Find gives a domain by its name or its identifier ("dom_…").
+func (s *Domains) Find(ctx context.Context, project int64, ref string) (Domain, error) {
+	if id, err := mail.ParseID(mail.PrefixDomain, ref); err == nil {
+		return s.store.DomainByID(ctx, project, id)
+	}
+	name, err := dns.ToASCII(ref)
+	if err != nil {
+		return Domain{}, mail.ErrNotFound
+	}
+	return s.store.DomainByName(ctx, project, name)
+}
+
+// List gives all domains of a project, as the store orders them.
+func (s *Domains) List(ctx context.Context, project int64) ([]Domain, error) {
+	return s.store.Domains(ctx, project)
+}
+
+// DomainChange is what a caller may change; nil leaves it.
+type DomainChange struct {
+	TLS         *string // "opportunistic" or "required"
+	DefaultFrom *string // an address of the domain; the door has read it
+}
+
+// Update changes a domain. ifVersion 0 means any, else [mail.ErrStale] when it is
+// another by now. Faults are [mail.Faults].
+func (s *Domains) Update(ctx context.Context, project int64, ref string, c DomainChange, ifVersion int64) (Domain, error) {
+	d, err := s.Find(ctx, project, ref)
+	if err != nil {
+		return Domain{}, err
+	}
+	if c.TLS != nil && *c.TLS != "opportunistic" && *c.TLS != "required" {
+		return Domain{}, mail.Faults{{Code: "invalid_value", Field: "tls", Pointer: "#/tls", Message: "tls is 'opportunistic' or 'required'."}}
+	}
+	if c.DefaultFrom != nil && *c.DefaultFrom != "" && (mail.Address{Email: *c.DefaultFrom}).Domain() != d.Name {
+		return Domain{}, mail.Faults{{Code: "invalid_value", Field: "default_from", Pointer: "#/default_from", Message: "default_from must be an address of " + d.Name + "."}}
+	}
+	return s.change(ctx, d, ifVersion, func(d *Domain) []mail.Event {
+		if c.TLS != nil {
+			d.TLS = *c.TLS
+		}
+		if c.DefaultFrom != nil {
+			d.DefaultFrom = *c.DefaultFrom
+		}
+		return nil
+	})
+}
+
+// Delete removes a domain. Without force it is [mail.ErrExists] while mail of it waits;
+// with force that mail fails (domain_removed).
+func (s *Domains) Delete(ctx context.Context, project int64, ref string, force bool, by string) error {
+	d, err := s.Find(ctx, project, ref)
+	if err != nil {
+		return err
+	}
+	if err := s.store.DeleteDomain(ctx, project, d.ID, force, by, s.now()); err != nil {
+		return err
+	}
+	s.forget(project, d.Name)
+	s.log.InfoContext(ctx, "domain deleted", "domain", d.ID.Text(mail.PrefixDomain), "name", d.Name, "by", by)
+	return nil
+}
+
+// change applies f to the domain as it is now, again when somebody else was faster,
+// unless the caller insists on a version.
+func (s *Domains) change(ctx context.Context, d Domain, ifVersion int64, f func(*Domain) []mail.Event) (Domain, error) {
+	for try := 0; ; try++ {
+		want := d.Version
+		if ifVersion != 0 {
+			want = ifVersion
+		}
+		events := f(&d)
+		kept, err := s.store.UpdateDomain(ctx, d, want, events)
+		if err == nil {
+			s.forget(kept.Project, kept.Name)
+			return kept, nil
+		}
+		if !errors.Is(err, mail.ErrStale) || ifVersion != 0 || try == 4 {
+			return Domain{}, err
+		}
+		if d, err = s.store.DomainByID(ctx, d.Project, d.ID); err != nil {
+			return Domain{}, err
+		}
+	}
+}

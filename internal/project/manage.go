@@ -1,0 +1,299 @@
+package project
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/postroad/postroad/internal/mail"
+)
+
+// NewKey is what a caller says of a key to make. A nil By is the operator, who may hand
+// out everything.
+type NewKey struct {
+	Project       *Project
+	By            *Principal
+	Name          string
+	Env           *mail.Env // nil: the caller's
+	Scopes        []string  // scopes, or the names of presets
+	AllowedFrom   []string
+	IPAllowlist   []string
+	ExpiresAt     time.Time
+	RatePerMinute *int
+	MaxRecipients int
+}
+
+// CreateKey makes a key and gives its secret, which is kept nowhere. Faults are
+// mail.Faults; a key can hand on only what it has itself: scopes, environment (a test
+// key makes no live one), sender and address restrictions.
+func (a *Access) CreateKey(ctx context.Context, n NewKey, once *mail.Once, answer func(Key, string) mail.Answer) (Key, string, error) {
+	k := Key{Project: n.Project.Row, ProjectID: n.Project.ID, Name: strings.TrimSpace(n.Name), Scopes: ExpandPresets(n.Scopes),
+		AllowedFrom: n.AllowedFrom, IPAllowlist: n.IPAllowlist, RatePerMinute: n.RatePerMinute, MaxRecipients: n.MaxRecipients,
+		CreatedBy: "operator", CreatedAt: a.now(), ExpiresAt: n.ExpiresAt}
+	if n.By != nil {
+		k.CreatedBy, k.Env = n.By.By(), n.By.Owner.Env
+		inherit(&k, n.By.Key)
+	}
+	if n.Env != nil {
+		k.Env = *n.Env
+	}
+	if faults := judgeKey(&k, n.By, a.now()); faults != nil {
+		return Key{}, "", faults
+	}
+	for try := 0; ; try++ {
+		m := Mint(k.Env)
+		k.ID, k.Prefix, k.Hash = m.ID, m.Prefix, m.Hash
+		var tell func(Key) mail.Answer
+		if answer != nil {
+			tell = func(k Key) mail.Answer { return answer(k, m.Secret) }
+		}
+		kept, err := a.store.CreateKey(ctx, k, once, tell)
+		if errors.Is(err, mail.ErrExists) && try < 3 { // the id is taken
+			continue
+		}
+		if err != nil {
+			return Key{}, "", err
+		}
+		a.log.InfoContext(ctx, "API key created", "key", kept.ID, "environment", kept.Env.String(), "by", kept.CreatedBy)
+		return kept, m.Secret, nil
+	}
+}
+
+// inherit gives a key without restrictions of its own those of its maker.
+func inherit(k, maker *Key) {
+	if len(k.AllowedFrom) == 0 {
+		k.AllowedFrom = slices.Clone(maker.AllowedFrom)
+	}
+	if len(k.IPAllowlist) == 0 {
+		k.IPAllowlist = slices.Clone(maker.IPAllowlist)
+	}
+}
+
+// Keys gives the project's keys a caller may see, newest first: a live key sees those
+// of both environments, a test key only its own.
+func (a *Access) Keys(ctx context.Context, by Principal) ([]Key, error) {
+	all, err := a.store.Keys(ctx, by.Owner.Project)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, func(k Key) bool { return !sees(by, k) }), nil
+}
+
+func sees(by Principal, k Key) bool {
+	return k.Project == by.Owner.Project && (by.Owner.Env == mail.Live || k.Env == mail.Test)
+}
+
+// Key gives one of the project's keys by its 8-character id, or mail.ErrNotFound.
+func (a *Access) Key(ctx context.Context, by Principal, id string) (Key, error) {
+	k, err := a.store.KeyByID(ctx, id)
+	if err != nil {
+		return Key{}, err
+	}
+	if !sees(by, k) {
+		return Key{}, mail.ErrNotFound
+	}
+	return k, nil
+}
+
+// UpdateKey keeps what change made of the key. Nobody can give a key what they do not
+// have themselves. mail.ErrStale tells that it is not at ifVersion any more.
+func (a *Access) UpdateKey(ctx context.Context, by Principal, id string, ifVersion int64, change func(*Key)) (Key, error) {
+	k, err := a.Key(ctx, by, id)
+	if err != nil {
+		return Key{}, err
+	}
+	next := k
+	change(&next)
+	next.Scopes = ExpandPresets(next.Scopes)
+	if faults := judgeChange(&k, &next, &by, a.now()); faults != nil {
+		return Key{}, faults
+	}
+	if ifVersion == 0 {
+		ifVersion = k.Version
+	}
+	kept, err := a.store.UpdateKey(ctx, next, ifVersion)
+	if err == nil {
+		a.forget(func(g *grant) bool { return g.who.Key.ID == id })
+	}
+	return kept, err
+}
+
+// RevokeKey ends a key at once on this node, within a second on others.
+func (a *Access) RevokeKey(ctx context.Context, by Principal, id string) error {
+	if _, err := a.Key(ctx, by, id); err != nil {
+		return err
+	}
+	if err := a.store.RevokeKey(ctx, by.Owner.Project, id, by.By(), a.now()); err != nil {
+		return err
+	}
+	a.forget(func(g *grant) bool { return g.who.Key.ID == id })
+	return nil
+}
+
+// Limits of what a key may carry.
+const (
+	maxKeyName     = 100
+	maxKeyPatterns = 100
+	maxKeyRate     = 10_000_000
+	maxRecipients  = 50
+)
+
+// judgeKey finds every fault of a key, given who makes or changes it; nil: none.
+func judgeKey(k *Key, by *Principal, now time.Time) mail.Faults {
+	var f mail.Faults
+	fault := func(code, field, message string) {
+		pointer := "#/" + strings.NewReplacer("[", "/", "]", "", ".", "/").Replace(field)
+		f = append(f, &mail.Error{Code: code, Field: field, Pointer: pointer, Message: message})
+	}
+	if k.Name == "" {
+		fault("missing_required_field", "name", "Give the key a name that tells which service uses it.")
+	} else if len(k.Name) > maxKeyName || strings.ContainsFunc(k.Name, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		fault("invalid_value", "name", "A key's name is at most 100 characters without control characters.")
+	}
+	judgeScopes(k, by, fault)
+	if by != nil && by.Owner.Env == mail.Test && k.Env == mail.Live {
+		fault("invalid_value", "environment", "A test key cannot make or change a live key. Use a live key, or 'postroad key create --env live' on the server.")
+	}
+	judgePatterns(k, by, fault)
+	judgeNetworks(k, by, fault)
+	if !k.ExpiresAt.IsZero() && !k.ExpiresAt.After(now) {
+		fault("invalid_value", "expires_at", "The key would have expired already.")
+	}
+	if r := k.RatePerMinute; r != nil && (*r < 0 || *r > maxKeyRate) {
+		fault("invalid_value", "rate_limit.per_minute", "The limit is between 0 (unlimited) and 10000000 requests a minute.")
+	}
+	if k.MaxRecipients < 0 || k.MaxRecipients > maxRecipients {
+		fault("invalid_value", "max_recipients", "max_recipients is between 0 (the general limit) and 50.")
+	}
+	return f
+}
+
+// judgeChange finds the faults of what a change made different: what a key had before
+// its changer need not have.
+func judgeChange(old, next *Key, by *Principal, now time.Time) mail.Faults {
+	same := map[string]bool{
+		"scopes":       slices.Equal(old.Scopes, next.Scopes),
+		"allowed_from": slices.Equal(old.AllowedFrom, next.AllowedFrom),
+		"ip_allowlist": slices.Equal(old.IPAllowlist, next.IPAllowlist),
+		"expires_at":   old.ExpiresAt.Equal(next.ExpiresAt),
+	}
+	f := slices.DeleteFunc(judgeKey(next, by, now), func(e *mail.Error) bool {
+		field, _, _ := strings.Cut(e.Field, "[")
+		return same[field]
+	})
+	if len(f) == 0 {
+		return nil
+	}
+	return f
+}
+
+func judgeScopes(k *Key, by *Principal, fault func(code, field, message string)) {
+	if len(k.Scopes) == 0 {
+		fault("missing_required_field", "scopes", "Give the key at least one scope, e.g. 'messages.send'.")
+	}
+	for i, s := range k.Scopes {
+		field := "scopes[" + strconv.Itoa(i) + "]"
+		switch {
+		case i > 2*len(AllScopes):
+			fault("too_many", "scopes", "There are not so many scopes.")
+			return
+		case !KnownScope(s):
+			fault("invalid_value", field, fmt.Sprintf("There is no scope %q.", clip(s)))
+		case by != nil && !by.Key.Has(s):
+			fault("invalid_value", field, fmt.Sprintf("Your key cannot hand on the scope '%s': it does not have it.", s))
+		}
+	}
+}
+
+func judgePatterns(k *Key, by *Principal, fault func(code, field, message string)) {
+	if len(k.AllowedFrom) > maxKeyPatterns {
+		fault("too_many", "allowed_from", "At most 100 senders.")
+		return
+	}
+	for i, p := range k.AllowedFrom {
+		field := "allowed_from[" + strconv.Itoa(i) + "]"
+		local, domain, ok := strings.Cut(p, "@")
+		switch {
+		case !ok || local == "" || !strings.Contains(domain, ".") || len(p) > 254 || strings.ContainsAny(p, " \t\r\n\x00<>,\"") || strings.Contains(domain, "@"):
+			fault("invalid_value", field, "A sender is an address (billing@acme.io) or a whole domain (*@acme.test).")
+		case by != nil && len(by.Key.AllowedFrom) > 0 && !slices.ContainsFunc(by.Key.AllowedFrom, func(own string) bool { return covers(own, p) }):
+			fault("invalid_value", field, "Your key may not send as this address, so it cannot hand it on.")
+		}
+	}
+	if by != nil && len(by.Key.AllowedFrom) > 0 && len(k.AllowedFrom) == 0 {
+		fault("invalid_value", "allowed_from", "Your key is bound to certain senders, so it cannot make or change a key that is not.")
+	}
+}
+
+func judgeNetworks(k *Key, by *Principal, fault func(code, field, message string)) {
+	if len(k.IPAllowlist) > maxKeyPatterns {
+		fault("too_many", "ip_allowlist", "At most 100 networks.")
+		return
+	}
+	for i, n := range k.IPAllowlist {
+		field := "ip_allowlist[" + strconv.Itoa(i) + "]"
+		p, err := parseNetwork(n)
+		switch {
+		case err != nil:
+			fault("invalid_value", field, "A network is an address (192.0.2.1) or a CIDR range (10.0.0.0/8, 2001:db8::/48).")
+		case by != nil && len(by.Key.IPAllowlist) > 0 && !insideAny(by.Key.IPAllowlist, p):
+			fault("invalid_value", field, "Your key may not be used from there, so it cannot hand that on.")
+		}
+	}
+	if by != nil && len(by.Key.IPAllowlist) > 0 && len(k.IPAllowlist) == 0 {
+		fault("invalid_value", "ip_allowlist", "Your key is bound to certain networks, so it cannot make or change a key that is not.")
+	}
+}
+
+func insideAny(networks []string, p netip.Prefix) bool {
+	for _, n := range networks {
+		if own, err := parseNetwork(n); err == nil && own.Bits() <= p.Bits() && own.Contains(p.Addr()) {
+			return true
+		}
+	}
+	return false
+}
+
+// parseNetwork reads a CIDR range, or an address as the range of itself.
+func parseNetwork(s string) (netip.Prefix, error) {
+	if strings.Contains(s, "/") {
+		p, err := netip.ParsePrefix(s)
+		return p.Masked(), err
+	}
+	ip, err := netip.ParseAddr(s)
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	ip = ip.Unmap().WithZone("")
+	return netip.PrefixFrom(ip, ip.BitLen()), nil
+}
+
+// MayFrom tells whether the key may send as this address.
+func (k *Key) MayFrom(address string) bool {
+	return len(k.AllowedFrom) == 0 ||
+		slices.ContainsFunc(k.AllowedFrom, func(pattern string) bool { return covers(pattern, address) })
+}
+
+// covers tells whether a sender pattern ("*@acme.test", "billing@acme.io") allows
+// everything another one, or an address, stands for. Case is folded.
+func covers(pattern, what string) bool {
+	pattern, what = strings.ToLower(pattern), strings.ToLower(what)
+	if domain, any := strings.CutPrefix(pattern, "*@"); any {
+		at := strings.LastIndexByte(what, '@')
+		return at > 0 && what[at+1:] == domain
+	}
+	return pattern == what
+}
+
+// clip keeps a caller's words short enough to be shown.
+func clip(s string) string {
+	if len(s) > 64 {
+		return strings.ToValidUTF8(s[:64], "") + "…"
+	}
+	return s
+}

@@ -1,0 +1,260 @@
+package submit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/postroad/postroad/internal/mail"
+	"github.com/postroad/postroad/internal/mime"
+	"github.com/postroad/postroad/internal/project"
+	"github.com/postroad/postroad/internal/render"
+)
+
+// draft is one request on its way to becoming a message, and what is wrong with it.
+type draft struct {
+	s   *Service
+	who project.Principal
+	r   *Request
+	now time.Time
+
+	message    *mail.Message
+	recipients []recipient
+	body       render.Body
+	headers    []mail.Header
+	files      []mime.Attachment
+
+	faults   mail.Faults
+	warnings []mail.Warning
+	refusal  *mail.Error // not about a field: goes before the faults
+}
+
+// recipient is one address a message must reach.
+type recipient struct {
+	mail.Address
+	kind       mail.RecipientType
+	folded     string
+	field      string
+	suppressed *mail.SuppressedBy
+}
+
+func (s *Service) newDraft(who project.Principal, r *Request) *draft {
+	now := s.stamp()
+	d := &draft{s: s, who: who, r: r, now: now, message: &mail.Message{
+		ID: mail.NewID(now), Owner: who.Owner, CreatedAt: now, Via: r.Via, IdempotencyKey: r.Key,
+		ResentFrom: r.ResentFrom, Topic: r.Topic, Supersedes: r.Supersedes,
+	}}
+	if who.Key != nil {
+		d.message.KeyID = who.Key.ID
+	}
+	return d
+}
+
+// judge looks at every field and gives all faults together. An error that is neither
+// mail.Faults nor a *mail.Error is ours.
+func (d *draft) judge(ctx context.Context) error {
+	if err := suspended(d.who); err != nil {
+		return err
+	}
+	d.readDoor()
+	d.readRecipients()
+	if err := d.readContent(ctx); err != nil {
+		return err
+	}
+	if err := d.readSender(ctx); err != nil {
+		return err
+	}
+	d.readReplyTo()
+	d.readHeaders()
+	d.readAttachments()
+	d.readTimes()
+	d.readLabels()
+	return d.verdict()
+}
+
+func (d *draft) verdict() error {
+	if d.refusal != nil {
+		return d.refusal
+	}
+	if len(d.faults) > 0 {
+		return d.faults
+	}
+	return nil
+}
+
+// readDoor takes over what the door found. Unknown fields are faults for those who
+// asked for strictness.
+func (d *draft) readDoor() {
+	d.faults = append(d.faults, d.r.Faults...)
+	d.warnings = append(d.warnings, d.r.Warnings...)
+	if !d.r.Strict && !(d.who.Project != nil && d.who.Project.Settings.StrictFields) {
+		d.warnings = append(d.warnings, d.r.Unknown...)
+		return
+	}
+	for _, w := range d.r.Unknown {
+		d.faults = append(d.faults, &mail.Error{Code: "unknown_field", Field: fieldOf(w.Pointer), Pointer: w.Pointer,
+			Message: "This field is not known. " + w.Message})
+	}
+}
+
+// readLabels judges tier, topic, tags, metadata and supersedes.
+func (d *draft) readLabels() {
+	m := d.message
+	tier, ok := mail.ParseTier(d.r.Tier)
+	if !ok && d.r.Tier != "" {
+		d.fault("invalid_value", "priority", "'priority' is 'urgent', 'normal' or 'bulk'.")
+	}
+	m.Tier = tier
+	d.label("topic", d.r.Topic, d.s.limits.Topic)
+	d.label("supersedes", d.r.Supersedes, d.s.limits.Supersedes)
+	if len(d.r.Tags) > d.s.limits.Tags {
+		d.fault("too_many", "tags", fmt.Sprintf("At most %d tags.", d.s.limits.Tags))
+	}
+	for i, tag := range d.r.Tags[:min(len(d.r.Tags), 100)] {
+		field := indexed("tags", i)
+		if tag == "" {
+			d.fault("invalid_value", field, "A tag must not be empty.")
+		} else if d.label(field, tag, d.s.limits.Tag); !contains(m.Tags, tag) {
+			m.Tags = append(m.Tags, tag)
+		}
+	}
+	d.readMetadata()
+}
+
+func (d *draft) readMetadata() {
+	if len(d.r.Metadata) == 0 {
+		return
+	}
+	limits := &d.s.limits
+	if len(d.r.Metadata) > limits.Metadata {
+		d.fault("too_many", "metadata", fmt.Sprintf("At most %d keys.", limits.Metadata))
+	}
+	d.message.Metadata = make(map[string]string, min(len(d.r.Metadata), limits.Metadata))
+	for _, kv := range d.r.Metadata[:min(len(d.r.Metadata), 2*limits.Metadata)] {
+		field, pointer := "metadata."+kv.Name, "#/metadata/"+escape(kv.Name)
+		switch {
+		case kv.Name == "":
+			d.faultAt("invalid_value", "metadata", "#/metadata/", "A metadata key must not be empty.")
+		case utf8.RuneCountInString(kv.Name) > limits.MetadataText || utf8.RuneCountInString(kv.Value) > limits.MetadataText:
+			d.faultAt("too_long", clip(field), clip(pointer), fmt.Sprintf("Keys and values have at most %d characters.", limits.MetadataText))
+		case strings.ContainsFunc(kv.Name, unicode.IsControl):
+			d.faultAt("invalid_value", field, pointer, "A metadata key must not hold control characters.")
+		}
+		d.message.Metadata[kv.Name] = kv.Value
+	}
+}
+
+// label judges one short text.
+func (d *draft) label(field, text string, most int) {
+	switch {
+	case len(text) > most && utf8.RuneCountInString(text) > most:
+		d.fault("too_long", field, fmt.Sprintf("At most %d characters.", most))
+	case !mime.CleanValue(text):
+		d.injected(field)
+	case strings.ContainsFunc(text, unicode.IsControl):
+		d.fault("invalid_value", field, "It must not hold control characters.")
+	}
+}
+
+func contains(list []string, s string) bool {
+	for _, have := range list {
+		if have == s {
+			return true
+		}
+	}
+	return false
+}
+
+func (d *draft) fault(code, field, message string) {
+	d.faultAt(code, field, pointerOf(field), message)
+}
+
+func (d *draft) faultAt(code, field, pointer, message string) {
+	d.faults = append(d.faults, &mail.Error{Code: code, Field: field, Pointer: pointer, Message: message})
+}
+
+func (d *draft) injected(field string) {
+	d.fault("header_injection", field, "It holds a line break or a NUL character, which mail headers cannot have. Remove it.")
+}
+
+func (d *draft) warn(code, field, message string) {
+	pointer := ""
+	if field != "" {
+		pointer = pointerOf(field)
+	}
+	d.warnings = append(d.warnings, mail.Warning{Code: code, Pointer: pointer, Message: message})
+}
+
+// adopt takes an error of rendering: the caller's faults join the others, ours come back.
+func (d *draft) adopt(err error) error {
+	var faults mail.Faults
+	var fault *mail.Error
+	switch {
+	case errors.As(err, &faults):
+		d.faults = append(d.faults, faults...)
+	case errors.As(err, &fault):
+		d.faults = append(d.faults, fault)
+	default:
+		return fmt.Errorf("render: %w", err)
+	}
+	return nil
+}
+
+// pointerOf turns a field's name into the pointer to it: "attachments[0].content" is
+// "#/attachments/0/content" (RFC 6901 §6).
+func pointerOf(field string) string {
+	if field == "" {
+		return "#"
+	}
+	b := make([]byte, 0, len(field)+2)
+	b = append(b, "#/"...)
+	for i := 0; i < len(field); i++ {
+		switch c := field[i]; c {
+		case '.', '[':
+			b = append(b, '/')
+		case ']':
+		default:
+			b = append(b, c)
+		}
+	}
+	return string(b)
+}
+
+// fieldOf is the way back.
+func fieldOf(pointer string) string {
+	var b strings.Builder
+	for i, part := range strings.Split(strings.TrimPrefix(strings.TrimPrefix(pointer, "#"), "/"), "/") {
+		if part, err := url.PathUnescape(part); err == nil {
+			part = strings.NewReplacer("~1", "/", "~0", "~").Replace(part)
+			switch {
+			case i > 0 && part != "" && strings.Trim(part, "0123456789") == "":
+				b.WriteString("[" + part + "]")
+				continue
+			case i > 0:
+				b.WriteByte('.')
+			}
+			b.WriteString(part)
+		}
+	}
+	return b.String()
+}
+
+// escape writes a caller's own name as a part of a pointer.
+func escape(name string) string {
+	return url.PathEscape(strings.NewReplacer("~", "~0", "/", "~1").Replace(name))
+}
+
+func indexed(field string, i int) string { return fmt.Sprintf("%s[%d]", field, i) }
+
+// clip keeps a caller's own words in a fault short.
+func clip(s string) string {
+	if len(s) <= 100 {
+		return s
+	}
+	return strings.ToValidUTF8(s[:100], "") + "…"
+}

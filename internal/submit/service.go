@@ -1,0 +1,89 @@
+package submit
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/postroad/postroad/internal/mail"
+	"github.com/postroad/postroad/internal/project"
+	"github.com/postroad/postroad/internal/render"
+)
+
+// Domains knows the sending domains of projects.
+type Domains interface {
+	// Domain gives a project's sending domain by its name in A-labels, or
+	// mail.ErrNotFound. It is asked for every message.
+	Domain(ctx context.Context, project int64, name string) (project.Domain, error)
+}
+
+// Options are the parts a [Service] works with.
+type Options struct {
+	Store      Store
+	Domains    Domains
+	Renderer   *render.Renderer
+	Dispatcher Dispatcher       // nil: everything waits to be claimed
+	Now        func() time.Time // nil: time.Now
+	Limits     Limits           // zero fields: the defaults
+	Log        *slog.Logger     // nil: slog.Default
+}
+
+// Service accepts messages. It implements [Submitter] and is safe for many callers.
+type Service struct {
+	store      Store
+	domains    Domains
+	renderer   *render.Renderer
+	dispatcher Dispatcher
+	now        func() time.Time
+	limits     Limits
+	log        *slog.Logger
+}
+
+// NewService builds the way in.
+func NewService(o Options) *Service {
+	s := &Service{
+		store: o.Store, domains: o.Domains, renderer: o.Renderer, dispatcher: o.Dispatcher,
+		now: o.Now, limits: o.Limits.orDefaults(), log: o.Log,
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	if s.renderer == nil {
+		s.renderer = render.New(render.NoTemplates{})
+	}
+	return s
+}
+
+// Submit implements [Submitter].
+func (s *Service) Submit(ctx context.Context, who project.Principal, r *Request) (*Accepted, error) {
+	d := s.newDraft(who, r)
+	if err := d.judge(ctx); err != nil {
+		return nil, err
+	}
+	if err := d.screen(ctx); err != nil {
+		return nil, err
+	}
+	if r.DryRun {
+		return d.preview()
+	}
+	content, err := d.write(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e := d.entry(content)
+	return s.accept(ctx, e)
+}
+
+// stamp gives now as we keep it: in UTC, to the millisecond that answers show.
+func (s *Service) stamp() time.Time { return s.now().UTC().Truncate(time.Millisecond) }
+
+// suspended is the refusal of a project that may not send now.
+func suspended(who project.Principal) error {
+	if who.Project != nil && who.Project.Suspended {
+		return &mail.Error{Code: "project_suspended", Status: 403, Message: "This project is suspended and cannot send. Ask whoever runs this server."}
+	}
+	return nil
+}

@@ -1,0 +1,176 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/postroad/postroad/bench/load"
+	"github.com/postroad/postroad/bench/sink"
+	"github.com/postroad/postroad/test/harness"
+)
+
+var full = os.Getenv("POSTROAD_TEST_FULL") == "1"
+
+// watch notes when probes, recipients numbered from firstProbe on, are accepted and when
+// they are whole at their site.
+type watch struct {
+	mu       sync.Mutex
+	accepted map[int]time.Time
+	arrived  map[int]time.Time
+}
+
+const firstProbe = 500_000_000
+
+func newWatch() *watch {
+	return &watch{accepted: map[int]time.Time{}, arrived: map[int]time.Time{}}
+}
+
+func (w *watch) accept(n int, at time.Time) {
+	w.mu.Lock()
+	w.accepted[n] = at
+	w.mu.Unlock()
+}
+
+// arrive is a sink's OnMessage.
+func (w *watch) arrive(recipient, _ []byte) {
+	at := time.Now()
+	if n, err := strconv.Atoi(string(recipient[4 : 4+load.Digits])); err == nil && n >= firstProbe {
+		w.mu.Lock()
+		w.arrived[n] = at
+		w.mu.Unlock()
+	}
+}
+
+// times are those from accept to wire of n probes, sorted, once all have arrived.
+func (w *watch) times(t *testing.T, from, n int, patience time.Duration) []time.Duration {
+	t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		var all []time.Duration
+		w.mu.Lock()
+		for i := from; i < from+n; i++ {
+			if at, ok := w.arrived[i]; ok {
+				all = append(all, max(at.Sub(w.accepted[i]), 0))
+			}
+		}
+		w.mu.Unlock()
+		if len(all) == n {
+			slices.Sort(all)
+			return all
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d of %d messages arrived", len(all), n)
+		}
+	}
+}
+
+type stage struct {
+	world *harness.World
+	p     *harness.Postroad
+}
+
+func open(t *testing.T) *stage {
+	t.Helper()
+	world := harness.OpenWorld(t)
+	p := harness.Start(t, harness.Options{Env: world.Env("POSTROAD_LOG_LEVEL", "warn")})
+	if err := world.Verify(p, "acme.test", "ed25519"); err != nil {
+		t.Fatal(err)
+	}
+	return &stage{world, p}
+}
+
+func (s *stage) site(t *testing.T, domain, ip string, b sink.Behaviour) *sink.Sink {
+	t.Helper()
+	site, err := sink.Listen(s.world.At(ip), b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(site.Close)
+	if err := s.world.Route(domain, ip); err != nil {
+		t.Fatal(err)
+	}
+	return site
+}
+
+// send sends n messages of a priority; every is the pause between them, 0 for none.
+func (s *stage) send(t *testing.T, domain, priority string, first, n int, every time.Duration, accepted func(int, time.Time)) {
+	t.Helper()
+	connections := 32
+	if every > 0 {
+		connections = 2
+	}
+	a, err := (&load.Load{
+		Addr: s.p.Addr, Key: harness.LiveKey, Connections: connections, Messages: n, First: first, Every: every, Answered: accepted,
+		Prefix: fmt.Sprintf(`{"from":"hello@acme.test","subject":"Order","text":"Thank you.","priority":%q,"recipient":"user`, priority),
+		Suffix: "@" + domain + `"}`,
+	}).Send(context.Background())
+	if err == nil {
+		err = a.Err()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAStuckDestinationDelaysNobodyElse(t *testing.T) {
+	crowd, factor, slack := 10_000, 3.0, 40*time.Millisecond
+	if full {
+		crowd, factor, slack = 200_000, 1.5, 0
+	}
+	s := open(t)
+	w := newWatch()
+	s.site(t, "fast.test", "127.0.0.1", sink.Behaviour{OnMessage: w.arrive})
+	stuck := s.site(t, "stuck.test", "127.0.0.9", sink.Behaviour{Silent: true})
+
+	const probes = 400
+	s.send(t, "fast.test", "normal", firstProbe, 20, 5*time.Millisecond, w.accept) // routes, keys, a session
+	w.times(t, firstProbe, 20, 10*time.Second)
+	s.send(t, "fast.test", "normal", firstProbe+1000, probes, 5*time.Millisecond, w.accept)
+	empty := w.times(t, firstProbe+1000, probes, 10*time.Second)
+	s.send(t, "stuck.test", "normal", 0, crowd, 0, nil)
+	if stuck.Connections() == 0 {
+		t.Fatal("the stuck destination was never connected to: this proves nothing")
+	}
+	s.send(t, "fast.test", "normal", firstProbe+2000, probes, 5*time.Millisecond, w.accept)
+	beside := w.times(t, firstProbe+2000, probes, 10*time.Second)
+
+	before, after := load.Quantile(empty, 0.99), load.Quantile(beside, 0.99)
+	t.Logf("accept to wire: p50 %v p99 %v with an empty queue, p50 %v p99 %v with %d waiting for a stuck destination",
+		load.Quantile(empty, 0.5), before, load.Quantile(beside, 0.5), after, crowd)
+	if after > time.Duration(factor*float64(before))+slack {
+		t.Errorf("p99 rose from %v to %v", before, after)
+	}
+}
+
+func TestUrgentMailOvertakesBulkOfItsLane(t *testing.T) {
+	crowd := 8_000
+	if full {
+		crowd = 100_000
+	}
+	s := open(t)
+	w := newWatch()
+	const think = 25 * time.Millisecond
+	site := s.site(t, "slow.test", "127.0.0.8", sink.Behaviour{Think: think, OnMessage: w.arrive})
+	s.send(t, "slow.test", "bulk", 0, crowd, 0, nil)
+	waiting := int64(crowd) - site.Received()
+	if waiting < int64(crowd)/4 {
+		t.Fatalf("only %d of %d still wait: this proves nothing", waiting, crowd)
+	}
+	const probes = 40
+	s.send(t, "slow.test", "urgent", firstProbe, probes, 30*time.Millisecond, w.accept)
+	times := w.times(t, firstProbe, probes, 15*time.Second)
+	left := int64(crowd+probes) - site.Received()
+	t.Logf("%d bulk messages waited, the site takes %v for each on %d connections; urgent from accept to wire p50 %v p99 %v; %d bulk still wait",
+		waiting, think, site.Connections(), load.Quantile(times, 0.5), load.Quantile(times, 0.99), left)
+	if left < waiting/4 {
+		t.Errorf("only %d bulk messages were left when the urgent ones had arrived: nothing was overtaken", left)
+	}
+	if worst := times[len(times)-1]; worst > 10*think {
+		t.Errorf("an urgent message took %v, %d service times", worst, worst/think)
+	}
+}
