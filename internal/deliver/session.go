@@ -54,6 +54,7 @@ type trip struct {
 	dns      time.Duration
 	signing  project.Signing
 	content  mail.Content
+	utf8     bool // the header needs SMTPUTF8
 	signed   []string
 }
 

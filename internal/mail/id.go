@@ -3,8 +3,8 @@ package mail
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -112,7 +112,14 @@ func (id ID) appendBase32(b []byte) []byte {
 
 // UUID writes the ID as 8-4-4-4-12 lower-case hexadecimal digits.
 func (id ID) UUID() string {
-	return fmt.Sprintf("%x-%x-%x-%x-%x", id[0:4], id[4:6], id[6:8], id[8:10], id[10:])
+	var b [36]byte
+	hex.Encode(b[0:8], id[0:4])
+	hex.Encode(b[9:13], id[4:6])
+	hex.Encode(b[14:18], id[6:8])
+	hex.Encode(b[19:23], id[8:10])
+	hex.Encode(b[24:36], id[10:])
+	b[8], b[13], b[18], b[23] = '-', '-', '-', '-'
+	return string(b[:])
 }
 
 // ParseID reads what [ID.Text] wrote for this prefix. Upper case and Crockford's

@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	start = time.Date(2026, 4, 19, 14, 30, 0, 0, time.UTC)
+	noon  = time.Date(2026, 4, 19, 14, 30, 0, 0, time.UTC)
 	local = netip.MustParseAddr("192.0.2.7")
 )
 
@@ -29,7 +29,7 @@ type house struct {
 
 func newHouse(t *testing.T, o project.AccessOptions) *house {
 	t.Helper()
-	h := &house{store: &memory{}, now: start}
+	h := &house{store: &memory{}, now: noon}
 	o.Store, o.Now = h.store, func() time.Time { return h.now }
 	h.Access = project.NewAccess(o)
 	first, err := h.Bootstrap(t.Context())
@@ -90,7 +90,7 @@ func TestOnlyTheHolderLearnsWhyAKeyOpensNothing(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, project.AccessOptions{})
 	good, secret := h.mint(t, project.NewKey{Env: env(mail.Live)})
-	_, expiring := h.mint(t, project.NewKey{Env: env(mail.Live), ExpiresAt: start.Add(time.Hour)})
+	_, expiring := h.mint(t, project.NewKey{Env: env(mail.Live), ExpiresAt: noon.Add(time.Hour)})
 	who, fault := h.Authenticate(t.Context(), secret, local, h.now)
 	if fault != nil || who.Key.ID != good.ID || who.Owner != (mail.Owner{Project: h.p.Row, Env: mail.Live}) || who.By() != "key_"+good.ID {
 		t.Fatalf("%+v %v", who, fault)
@@ -102,7 +102,7 @@ func TestOnlyTheHolderLearnsWhyAKeyOpensNothing(t *testing.T) {
 			t.Errorf("%.40q: %q, want %q", secret, got, want)
 		}
 	}
-	h.now = start.Add(time.Hour)
+	h.now = noon.Add(time.Hour)
 	if got := h.code(t, expiring); got != "api_key_expired" {
 		t.Errorf("expired: %q", got)
 	}
@@ -249,7 +249,7 @@ func TestBootstrapMakesWhatMustExistAndAgainNothing(t *testing.T) {
 		t.Errorf("%d keys, want the two named ones", len(keys))
 	}
 	for secret, want := range map[string]mail.Env{o.BootstrapLive: mail.Live, o.BootstrapTest: mail.Test} {
-		who, fault := named.Authenticate(t.Context(), secret, local, start)
+		who, fault := named.Authenticate(t.Context(), secret, local, noon)
 		if fault != nil || who.Owner.Env != want || !who.Key.Has("instance.write") {
 			t.Errorf("%q: %+v %v", secret, who, fault)
 		}

@@ -73,7 +73,7 @@ func (r *Renderer) Body(ctx context.Context, s Source) (Body, error) {
 
 // Input is what a message is put together from, all of it judged already.
 type Input struct {
-	ID          mail.ID
+	MessageID   string // see [MessageID]
 	At          time.Time
 	From        mail.Address
 	ReplyTo     []mail.Address
@@ -84,13 +84,14 @@ type Input struct {
 	Body        Body
 }
 
-// MessageID is the Message-ID of a message of ours, without angle brackets.
+// MessageID is the Message-ID of a message of ours, without angle brackets: the same for
+// ever, so that a second copy after an uncertain attempt is known as one.
 func MessageID(id mail.ID, from mail.Address) string { return id.UUID() + "@" + from.Domain() }
 
 // Message puts a message together; writing it is the message's own work.
 func (r *Renderer) Message(in *Input) *mime.Message {
 	return &mime.Message{
-		ID: MessageID(in.ID, in.From), Date: in.At, From: in.From, ReplyTo: in.ReplyTo, To: in.To, Cc: in.Cc,
+		ID: in.MessageID, Date: in.At, From: in.From, ReplyTo: in.ReplyTo, To: in.To, Cc: in.Cc,
 		Subject: in.Body.Subject, Headers: in.Headers, HTML: in.Body.HTML, Text: in.Body.Text, Attachments: in.Attachments,
 	}
 }

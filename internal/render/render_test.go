@@ -73,8 +73,9 @@ func TestWithoutTemplatesNoneIsFound(t *testing.T) {
 func TestAMessageCarriesItsOwnIdentityAndNoBcc(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 4, 19, 14, 30, 0, 0, time.UTC)
+	id, from := mail.NewID(now), mail.Address{Name: "Acme", Email: "hello@acme.test"}
 	in := render.Input{
-		ID: mail.NewID(now), At: now, From: mail.Address{Name: "Acme", Email: "hello@acme.test"},
+		MessageID: render.MessageID(id, from), At: now, From: from,
 		To: []mail.Address{{Email: "ada@example.com"}}, Cc: []mail.Address{{Email: "bob@example.com"}}, ReplyTo: []mail.Address{{Email: "help@acme.test"}},
 		Headers: []mail.Header{{Name: "X-Ref", Value: "42"}}, Body: render.Body{Subject: "Hi", Text: "x"},
 	}
@@ -83,7 +84,7 @@ func TestAMessageCarriesItsOwnIdentityAndNoBcc(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"Message-ID: <" + in.ID.UUID() + "@acme.test>\r\n", "From: Acme <hello@acme.test>\r\n", "To: ada@example.com\r\n", "Cc: bob@example.com\r\n",
+		"Message-ID: <" + id.UUID() + "@acme.test>\r\n", "From: Acme <hello@acme.test>\r\n", "To: ada@example.com\r\n", "Cc: bob@example.com\r\n",
 		"Reply-To: help@acme.test\r\n", "X-Ref: 42\r\n", "Subject: Hi\r\n", "Date: Sun, 19 Apr 2026 14:30:00 +0000\r\n",
 	} {
 		if !strings.Contains(string(b), want) {

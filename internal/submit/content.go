@@ -158,7 +158,7 @@ var types = map[string]string{
 func (d *draft) compose() *mime.Message {
 	d.message.RFCID = render.MessageID(d.message.ID, d.message.From)
 	return d.s.renderer.Message(&render.Input{
-		ID: d.message.ID, At: d.now, From: d.message.From, ReplyTo: d.message.ReplyTo, To: d.addresses(mail.To), Cc: d.addresses(mail.Cc),
+		MessageID: d.message.RFCID, At: d.now, From: d.message.From, ReplyTo: d.message.ReplyTo, To: d.addresses(mail.To), Cc: d.addresses(mail.Cc),
 		Headers: d.headers, Attachments: d.files, Body: d.body,
 	})
 }

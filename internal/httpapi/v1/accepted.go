@@ -15,6 +15,7 @@ type teller struct {
 	requestID   string
 	fingerprint [32]byte
 	console     string // "https://HOST/p/acme/messages/"
+	warnings    []mail.Warning
 }
 
 // answer is submit.Request.Answer: the 202, or the 200 of a dry run.
@@ -64,7 +65,11 @@ func (t *teller) appendAccepted(b []byte, a *submit.Accepted, id string) []byte 
 		b = append(append(append(b, '"'), old.Text(mail.PrefixMessage)...), '"')
 	}
 	b = append(b, `],"warnings":`...)
-	b = appendWarnings(b, a.Warnings)
+	b = appendWarnings(b, append(t.warnings[:len(t.warnings):len(t.warnings)], a.Warnings...))
+	if !m.ResentFrom.IsZero() {
+		b = append(b, `,"resent_from":"`...)
+		b = append(append(b, m.ResentFrom.Text(mail.PrefixMessage)...), '"')
+	}
 	if s := suppressionOf(a.Deliveries); s != nil {
 		b = append(b, `,"suppression":`...)
 		b = appendSuppressedBy(b, s)
