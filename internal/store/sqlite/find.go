@@ -195,20 +195,20 @@ func (f *find) deliveries(q *archive.Query) {
 		d.add("substr(d.address, -length(?)) = ?", "@"+q.Domain, "@"+q.Domain)
 	}
 	if q.Site != "" {
-		d.add("d.state ->> '$.site' = ?", q.Site)
+		d.add("coalesce(a.facts ->> '$.site', (SELECT e.detail ->> '$.site' FROM events e WHERE e.row = d.last_event)) = ?", q.Site)
 	}
 	if q.Class != "" {
 		d.add("instr(a.facts, ?) > 0 AND a.facts ->> '$.class' = ?", quoted(string(q.Class)), string(q.Class))
 	}
 	if q.SMTPCode != 0 {
-		d.add("d.state ->> '$.reply.code' = ?", int64(q.SMTPCode))
+		d.add("a.facts ->> '$.reply.code' = ?", int64(q.SMTPCode))
 	}
 	if len(d.parts) == 0 {
 		return
 	}
 	join := ""
-	if q.Class != "" {
-		join = " JOIN attempts a ON a.row = d.last_attempt"
+	if q.Site != "" || q.Class != "" || q.SMTPCode != 0 {
+		join = " LEFT JOIN attempts a ON a.row = d.last_attempt"
 	}
 	f.add("EXISTS (SELECT 1 FROM deliveries d"+join+" WHERE d.row >= m.delivery AND d.row < m.delivery + m.deliveries AND "+
 		strings.Join(d.parts, " AND ")+")", d.args...)
