@@ -50,8 +50,8 @@ type server struct {
 
 // newServer builds the parts, from the store up to the doors. Nothing runs yet, but the
 // store is open and the HTTP address taken.
-func newServer(ctx context.Context, s *config.Settings, o Options, log *slog.Logger) (sv *server, err error) {
-	sv = &server{local: local{settings: s, now: time.Now, log: log}}
+func newServer(ctx context.Context, s *config.Settings, o Options, log *slog.Logger) (_ *server, err error) {
+	sv := &server{local: local{settings: s, now: time.Now, log: log}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, sv.close())
@@ -114,7 +114,7 @@ func (sv *server) buildDecisions() {
 	sv.access = project.NewAccess(project.AccessOptions{Store: sv.store, Limits: project.NewLimits(s.HTTP.RateLimit.PerMinute()),
 		Now: sv.now, Log: sv.log, BootstrapLive: s.Keys.BootstrapLive, BootstrapTest: s.Keys.BootstrapTest})
 	sv.guard = route.NewGuard(d.AllowNetworks, []netip.AddrPort{sv.own})
-	sv.resolver = dns.New(dns.Options{Servers: d.DNSServers, Guard: sv.guard.Allow, Now: sv.now})
+	sv.resolver = newResolver(s, sv.guard, sv.now)
 	sv.router = route.New(route.Options{Resolver: sv.resolver, Hostname: d.Hostname, Source: sv.source(), Now: sv.now})
 	sv.domains = project.NewDomains(project.DomainsOptions{Store: sv.store, Ring: sv.ring, Resolver: sv.resolver,
 		Hostname: d.Hostname, Now: sv.now, Log: sv.log})
@@ -174,8 +174,8 @@ func (sv *server) buildDoors() {
 	sv.door = httpapi.New(httpapi.Options{Access: sv.access, Memory: sv.store, PublicURL: sv.url, MaxBody: int64(s.HTTP.MaxBody), Now: sv.now, Log: sv.log})
 	b := ThisBuild()
 	api := v1.New(v1.Options{
-		Door: sv.door, Access: sv.access, Limits: sv.access.Limits(), Submitter: submitter, Resender: submitter,
-		Archive: archive.NewService(sv.store), Orders: sv.queue, Domains: sv.domains, Suppressions: feedback.NewSuppressions(sv.store),
+		Door: sv.door, Access: sv.access, Limits: sv.access.Limits(), Submitter: submitter,
+		Archive: archive.NewService(sv.store), Orders: sv.queue, Domains: sv.domains, Suppressions: sv.store,
 		Secret: sv.ring.Derive("cursors"), Wake: sv.store.Wake, Health: sv.health,
 		Version: v1.Version{Version: b.Version, Commit: b.Commit, Go: b.Go},
 	})

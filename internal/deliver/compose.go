@@ -15,7 +15,7 @@ import (
 // maxHeader bounds in bytes how far a content is read in search of its header's end.
 const maxHeader = 1 << 20
 
-// compose gets the content, signs it and writes the envelope.
+// compose gets the content and signs it.
 func (t *trip) compose(ctx context.Context) bool {
 	if !t.fetch(ctx) {
 		return false
@@ -25,12 +25,8 @@ func (t *trip) compose(ctx context.Context) bool {
 	if err != nil {
 		return t.ours("read the header", err)
 	}
-	tx.Content, tx.UTF8, tx.Header = t.content, utf8, nil
-	if !t.sign() {
-		return false
-	}
-	tx.From = t.returnPath()
-	return true
+	tx.Content, tx.Header, t.utf8 = t.content, nil, utf8
+	return t.sign()
 }
 
 // fetch gets the content from the work, or from where it is kept. Content that is gone is
@@ -91,7 +87,7 @@ func (t *trip) returnPath() string {
 	return c.o.ReturnPaths.ReturnPath(cmp.Or(t.signing.ReturnPath, c.o.Hostname), t.job.Message, first)
 }
 
-// fits bounces what the site cannot take, as it said in its EHLO, without sending it. It
+// fits writes the envelope and bounces what the site cannot take, as it said in its EHLO, without sending it. It
 // gives whether any work is left.
 func (t *trip) fits() bool {
 	tx, offers := &t.s.tx, t.s.client.Offers()
@@ -103,7 +99,9 @@ func (t *trip) fits() bool {
 		}, mail.ClassSize))
 		return false
 	}
-	needed := tx.UTF8 || !ascii(tx.From)
+	tx.From = t.returnPath()
+	tx.UTF8 = t.utf8 || !ascii(tx.From)
+	needed := tx.UTF8
 	left := t.open[:0]
 	for _, i := range t.open {
 		own := !ascii(t.job.Works[i].Delivery.Address)
@@ -116,14 +114,13 @@ func (t *trip) fits() bool {
 		tx.UTF8 = tx.UTF8 || own
 		left = append(left, i)
 	}
-	tx.UTF8 = tx.UTF8 || needed
 	t.open = left
 	return len(left) > 0
 }
 
 // about is trouble with the host we talk to.
 func (t *trip) about(reply mail.Reply, class mail.Class) trouble {
-	return trouble{reply: reply, class: class, host: t.s.peer.host, ip: t.s.peer.addr.Addr().String()}
+	return trouble{reply: reply, class: class, host: t.s.peer.host, ip: t.s.peer.ip}
 }
 
 func ascii(s string) bool {

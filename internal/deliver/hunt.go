@@ -31,6 +31,7 @@ type trouble struct {
 type peer struct {
 	host string
 	addr netip.AddrPort
+	ip   string // of addr
 }
 
 // hunt is the search for a host that talks to us. It can be resumed where it stopped:
@@ -91,9 +92,9 @@ func (h *hunt) candidate(ctx context.Context) (peer, bool) {
 			}
 		}
 		p := peer{host: h.host, addr: netip.AddrPortFrom(h.addrs[0].Unmap(), c.o.Port)}
-		h.addrs = h.addrs[1:]
+		p.ip, h.addrs = p.addr.Addr().String(), h.addrs[1:]
 		if !h.sourceReaches(p.addr.Addr()) {
-			h.trouble(p, mail.ClassNetwork, smtp.StageConnect, "the source address cannot reach "+p.addr.Addr().String())
+			h.trouble(p, mail.ClassNetwork, smtp.StageConnect, "the source address cannot reach "+p.ip)
 			continue
 		}
 		if err := c.allow(p.addr); err != nil {
@@ -193,20 +194,17 @@ func (h *hunt) report(p peer, t trouble) {
 	if h.found.reply.Code != 0 && t.reply.Code == 0 {
 		return
 	}
-	t.host = p.host
-	if p.addr.IsValid() {
-		t.ip = p.addr.Addr().String()
-	}
+	t.host, t.ip = p.host, p.ip
 	h.found = t
 }
 
-func (p peer) String() string { return p.host + " (" + p.addr.Addr().String() + ")" }
+func (p peer) String() string { return p.host + " (" + p.ip + ")" }
 
 // dial connects to an address, within what is left of the search's time.
 func (h *hunt) dial(ctx context.Context, p peer) (net.Conn, error) {
 	c := h.s.carrier
 	d := net.Dialer{
-		Timeout: min(c.o.Timeouts.Connect, h.until.Sub(c.o.Now())),
+		Timeout: min(c.o.Timeouts.Connect, max(h.until.Sub(c.o.Now()), time.Second)),
 		// Asked again for what is really dialled, whatever led there.
 		Control: func(_, address string, _ syscall.RawConn) error {
 			addr, err := netip.ParseAddrPort(address)

@@ -156,3 +156,9 @@ func TestASessionIsGoodForAnotherMessageAfterARefusal(t *testing.T) {
 		}
 	}
 }
+
+func TestASecondHostWithoutSMTPUTF8StillTakesWhoDoesNotNeedIt(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, classify, "on MAIL: close", "offer PIPELINING")
+	want(t, s.carry("ok@example.test", "grüße@example.test"), "delivered 250", "bounced 0 protocol")
+}

@@ -133,7 +133,7 @@ func (t *trip) settle(r *smtp.Result) (again []int) {
 // undecided is a work whose recipient got no reply: the conversation broke.
 func (t *trip) undecided(i int, r *smtp.Result) {
 	why := faultTrouble(r.Fault)
-	why.host, why.ip = t.s.peer.host, t.s.peer.addr.Addr().String()
+	why.host, why.ip = t.s.peer.host, t.s.peer.ip
 	switch {
 	case r.AfterDot:
 		t.decide(i, mail.OutcomeUncertain, why)

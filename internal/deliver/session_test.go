@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"github.com/postroad/postroad/internal/deliver"
 	"github.com/postroad/postroad/internal/dkim"
 	"github.com/postroad/postroad/internal/mail"
+	"github.com/postroad/postroad/internal/persona"
 	"github.com/postroad/postroad/internal/project"
 )
 
@@ -166,6 +169,16 @@ func TestTheSignatureGoesFirstAndTheReturnPathIsTheDomains(t *testing.T) {
 	}
 }
 
+func TestTheReturnPathIsOfADeliveryThatGoesOn(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(o *deliver.Options) { o.ReturnPaths = returnPaths{} }, "plain")
+	s.begin.verdicts = map[string]deliver.Verdict{"not@example.test": {Outcome: mail.OutcomeSuppressed}}
+	want(t, s.carry("not@example.test", "a@example.test"), "suppressed 0", "delivered 250")
+	if got := s.mx(1).Messages()[0].From; got != "bounces+2@out.sender.test" {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestASenderThatRequiresTLSDoesNotUseAConnectionInClear(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, func(o *deliver.Options) { o.Keys = keys{required: "strict.test"} }, "offer PIPELINING")
@@ -191,6 +204,49 @@ func TestALargeContentIsStreamed(t *testing.T) {
 	if got := s.mx(1).Messages()[0]; !bytes.Equal(got.Data, data) {
 		t.Errorf("%d bytes received of %d", len(got.Data), len(data))
 	}
+}
+
+// Not parallel: it counts what the whole process allocates.
+func TestFiftyMegabytesAreNeverInMemory(t *testing.T) {
+	s := newSite(t, nil, nobody)
+	script, err := persona.Load("plain")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := persona.Listen(fmt.Sprintf("127.0.0.1:%d", s.port), script, persona.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = server.Close() }()
+	job := s.job("", "a@example.test")
+	job.Works[0].Content = generated(50 << 20)
+	// The system's root certificates are loaded on the way: some 4 MB.
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	want(t, s.session().Carry(t.Context(), nil, job), "delivered 250")
+	runtime.ReadMemStats(&after)
+	if used := after.TotalAlloc - before.TotalAlloc; used > 16<<20 || server.Total() != 1 {
+		t.Errorf("%d bytes allocated for a message of 50 MB, %d received", used, server.Total())
+	}
+}
+
+// generated is content of so many bytes that exists only while it is read.
+type generated int64
+
+func (g generated) Size() int64 { return int64(g) }
+func (g generated) Open() (io.ReadCloser, error) {
+	return io.NopCloser(io.LimitReader(&lines{}, int64(g))), nil
+}
+
+// lines is the same line without end.
+type lines struct{ at int }
+
+func (l *lines) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = "Name: value\r\n"[l.at%13]
+		l.at++
+	}
+	return len(p), nil
 }
 
 func TestAConnectionLostInALargeContentIsBeforeTheDot(t *testing.T) {

@@ -86,6 +86,7 @@ func (w *worker) next() bool {
 			w.share = l.limits.PerSession
 			l.wakeMore()
 		} else {
+			l.closed = [mail.Tiers]time.Time{} // the lane moves: who rests is wanted
 			l.idle = append(l.idle, w)
 		}
 		idle, tell := l.limits.Idle, l.roomAgain()

@@ -91,7 +91,9 @@ func (s *session) readCommand() ([]byte, error) {
 		return nil, err
 	}
 	line = bytes.TrimRight(line, "\r\n")
-	s.traced("C", line)
+	if s.server.o.Trace != nil {
+		s.traced("C", string(line))
+	}
 	return line, nil
 }
 
@@ -230,7 +232,7 @@ func (s *session) startTLS() error {
 	}
 	conn := tls.Server(s.raw, s.server.tls)
 	if err := conn.Handshake(); err != nil {
-		s.traced("!", []byte("TLS: "+err.Error()))
+		s.traced("!", "TLS: "+err.Error())
 		return err
 	}
 	s.secure = tls.VersionName(conn.ConnectionState().Version)
@@ -374,7 +376,7 @@ func (s *session) fill(text string) string {
 
 // reply sends one finished line.
 func (s *session) reply(line string) {
-	s.traced("S", []byte(line))
+	s.traced("S", line)
 	s.out = append(append(s.out, line...), '\r', '\n')
 }
 
@@ -412,7 +414,7 @@ func (s *session) flush() error {
 }
 
 // traced prints one line of the dialogue.
-func (s *session) traced(who string, line []byte) {
+func (s *session) traced(who, line string) {
 	if s.server.o.Trace == nil {
 		return
 	}

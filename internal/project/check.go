@@ -62,9 +62,9 @@ func (s *Domains) inspect(ctx context.Context, d *Domain) findings {
 	wait.Wait()
 	judge(purposeSPF)
 	wait.Wait()
-	now := s.now()
+	at := s.now().UTC().Format("2006-01-02T15:04:05.000Z")
 	for i := range records {
-		records[i].CheckedAt = &now
+		records[i].CheckedAt = &at
 	}
 	f := findings{records: records}
 	f.sum(in)

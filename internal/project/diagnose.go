@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/postroad/postroad/internal/dns"
 )
 
 // tags reads a list of "name=value" separated by semicolons (RFC 6376 §3.2), names in
@@ -107,12 +109,8 @@ func fields(list string) []string {
 	return parts
 }
 
-func short(s string) string {
-	if len(s) > 40 {
-		return strings.ToValidUTF8(s[:40], "") + "…"
-	}
-	return s
-}
+// short makes a part of somebody else's text fit for a sentence.
+func short(s string) string { return dns.Printable(s, 40) }
 
 // spfView is what an SPF record is judged against.
 type spfView struct {

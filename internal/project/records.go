@@ -2,7 +2,6 @@ package project
 
 import (
 	"strings"
-	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -20,11 +19,11 @@ type Record struct {
 	Value    string `json:"value"`
 	TTL      int    `json:"ttl"` // seconds, our advice
 
-	Found     []string   `json:"found"` // what is published there; others' text, made printable
-	State     string     `json:"state"`
-	Diagnosis string     `json:"diagnosis"`          // what is wrong and the fix; empty when nothing is
-	Resolver  string     `json:"resolver,omitempty"` // the name server that said so
-	CheckedAt *time.Time `json:"checked_at"`
+	Found     []string `json:"found"` // what is published there; others' text, made printable
+	State     string   `json:"state"`
+	Diagnosis string   `json:"diagnosis"`          // what is wrong and the fix; empty when nothing is
+	Resolver  string   `json:"resolver,omitempty"` // the name server that said so
+	CheckedAt *string  `json:"checked_at"`         // RFC 3339 in UTC with milliseconds; nil: never
 
 	key     int    // of Domain.Keys, for DKIM
 	verdict string // where it is not what State says

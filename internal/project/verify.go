@@ -36,6 +36,12 @@ func (s *Domains) Verify(ctx context.Context, project int64, ref string) (Domain
 	return s.verify(ctx, d)
 }
 
+// Inspect checks a domain's records now and changes nothing.
+func (s *Domains) Inspect(ctx context.Context, d Domain) (records []Record, checks map[string]string) {
+	f := s.inspect(ctx, &d)
+	return f.records, f.checks
+}
+
 func (s *Domains) verify(ctx context.Context, d Domain) (Domain, error) {
 	f := s.inspect(ctx, &d)
 	if err := ctx.Err(); err != nil {

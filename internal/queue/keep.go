@@ -33,11 +33,12 @@ func (q *Queue) keep(ctx context.Context) {
 	}
 }
 
-// renew moves the end of leases of which a third has passed. False: the store failed.
+// renew moves the end of leases of which a third has passed by the next look. False: the
+// store failed.
 func (q *Queue) renew(ctx context.Context) bool {
 	for {
 		now := q.o.Now()
-		loads, leases := q.ledger.ending(now.Add(q.o.LeaseTime*2/3), renewMax)
+		loads, leases := q.ledger.ending(now.Add(q.o.LeaseTime*3/4), renewMax)
 		if len(loads) == 0 {
 			return true
 		}

@@ -77,7 +77,7 @@ type Queue struct {
 	backlog  backlog
 	lookups  lookups
 	settler  settler
-	alarm    alarm // of the claim loop
+	alarm    alarm    // of the claim loop
 	blocked  sync.Map // *mail.Work → *mail.Suppression: found by Begin, for the result
 	grievers grievers
 	stats    counters
@@ -161,4 +161,3 @@ func (q *Queue) Stats() Stats {
 
 // Depth counts what waits in the store and what is leased.
 func (q *Queue) Depth(ctx context.Context) ([]Depth, error) { return q.o.Store.Depth(ctx) }
-

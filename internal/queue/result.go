@@ -28,7 +28,7 @@ func (q *Queue) done(job *lane.Job, attempts []mail.Attempt) {
 	l := job.Holder.(*load)
 	if len(l.Works) == 1 {
 		q.stats.count(attempts[0].Outcome)
-		q.settler.add(l, now, q.resultOf(l.Works[0], &attempts[0], now))
+		q.settler.add(settling{load: l, one: q.resultOf(l.Works[0], &attempts[0], now)})
 		return
 	}
 	results := make([]Result, len(l.Works))
@@ -36,7 +36,7 @@ func (q *Queue) done(job *lane.Job, attempts []mail.Attempt) {
 		q.stats.count(attempts[i].Outcome)
 		results[i] = q.resultOf(w, &attempts[i], now)
 	}
-	q.settler.add(l, now, results...)
+	q.settler.add(settling{load: l, more: results})
 }
 
 // resultOf works out what a delivery becomes by an attempt.

@@ -37,7 +37,6 @@ type settling struct {
 	load *load
 	one  Result   // of the usual load
 	more []Result // of a load of several works
-	at   time.Time
 }
 
 func (s *settler) init(q *Queue) {
@@ -47,13 +46,7 @@ func (s *settler) init(q *Queue) {
 }
 
 // add takes the results of a load, one for each of its works.
-func (s *settler) add(l *load, at time.Time, results ...Result) {
-	item := settling{load: l, at: at}
-	if len(results) == 1 {
-		item.one = results[0]
-	} else {
-		item.more = results
-	}
+func (s *settler) add(item settling) {
 	s.mu.Lock()
 	s.line = append(s.line, item)
 	s.mu.Unlock()

@@ -250,9 +250,6 @@ func (c *Client) endCommand(start int) {
 // flush writes all commands at once.
 func (c *Client) flush() error {
 	_, err := c.conn.Write(c.out)
-	if cap(c.out) > maxIdleBuffer {
-		c.out = make([]byte, 0, 4096)
-	}
 	c.out = c.out[:0]
 	return err
 }

@@ -51,7 +51,9 @@ func (r *reply) mail() mail.Reply {
 	var joined [512]byte
 	text, first := joined[:0], true
 	r.lines(func(line []byte) {
-		line = line[min(4, len(line)):]
+		if _, _, ok := splitLine(line); ok {
+			line = line[min(4, len(line)):]
+		}
 		if n := enhancedLen(line, r.code); n > 0 {
 			if first {
 				out.Enhanced = enhancedString(line[:n])

@@ -69,6 +69,9 @@ func (c *Client) Send(ctx context.Context, tx *Transaction) *Result {
 	case dataCode == 354:
 		c.content(&b)
 	}
+	if cap(c.out) > maxIdleBuffer {
+		c.out = make([]byte, 0, 4096)
+	}
 	return r
 }
 
