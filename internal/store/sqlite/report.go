@@ -37,7 +37,7 @@ func (t *tx) report(p *progress, r queue.Report, now time.Time) error {
 		}
 		standing = got.ID.Text(mail.PrefixSuppression)
 	}
-	state, err := t.mergeState(p, &queue.Result{Bounce: r.Bounce}, now)
+	state, err := t.mergeState(p, &queue.Result{Bounce: r.Bounce})
 	if err != nil {
 		return err
 	}
