@@ -154,7 +154,7 @@ type overtaking struct {
 	bulk     int             // accepted before
 	waiting  int64           // of them, still waiting when the urgent ones came
 	service  time.Duration   // the site's, for each message
-	lanes    int64           // connections the site was given
+	lanes    int64           // connections opened to the site, over the whole run
 	wire     []time.Duration // accept to wire of the urgent ones
 	overtook []int64         // bulk messages that arrived between an urgent one's 202 and itself
 }
