@@ -42,7 +42,7 @@ func (s *Store) checkpoints(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		ops := s.writer.busy.Load()
+		ops := s.writer.ops.Load()
 		if ops != seen {
 			seen, quiet, folded = ops, time.Now(), false
 		}

@@ -200,7 +200,7 @@ func (l *leasedRows) reset() {
 }
 
 func (l *leasedRows) add(conn *sqlite.Conn, lease mail.Lease) error {
-	q := conn.Prep(`SELECT ` + deliveryColumns + ` FROM deliveries d WHERE d.row = ?`)
+	q := conn.Prep(`SELECT ` + deliveryColumns + ` FROM deliveries d` + lastAttempt + ` WHERE d.row = ?`)
 	q.BindInt64(1, lease.Delivery)
 	_, err := first(q, func(q *sqlite.Stmt) {
 		l.leases = append(l.leases, lease)

@@ -87,7 +87,7 @@ func (s *Store) readLong(ctx context.Context, query func(*sqlite.Conn) error) er
 		err := snapshot(conn, query)
 		conn.SetInterrupt(old)
 		if !conn.AutocommitEnabled() {
-			_ = step(conn.Prep("ROLLBACK"))
+			_ = step(conn.Prep("ROLLBACK")) // snapshot's own was interrupted
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -96,11 +96,13 @@ func (s *Store) readLong(ctx context.Context, query func(*sqlite.Conn) error) er
 	})
 }
 
+// snapshot lets several queries see one state of the database.
 func snapshot(conn *sqlite.Conn, query func(*sqlite.Conn) error) error {
 	if err := step(conn.Prep("BEGIN")); err != nil {
 		return err
 	}
 	if err := query(conn); err != nil {
+		_ = step(conn.Prep("ROLLBACK"))
 		return err
 	}
 	return step(conn.Prep("COMMIT"))
