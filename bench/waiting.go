@@ -93,7 +93,7 @@ func measureStuck(ctx context.Context, waiting, connections int) (*stuck, error)
 		if p := current.Load(); p != nil {
 			p.arrive(recipient, 0)
 		}
-	}})
+	}}, "")
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +162,7 @@ type overtaking struct {
 // measureOvertaking fills one lane with bulk mail and sends urgent mail into it.
 func measureOvertaking(ctx context.Context, bulk, connections int) (*overtaking, error) {
 	const think = 20 * time.Millisecond
-	s, err := openSide(ctx, sink.Behaviour{})
+	s, err := openSide(ctx, sink.Behaviour{}, "")
 	if err != nil {
 		return nil, err
 	}
