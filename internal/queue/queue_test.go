@@ -832,6 +832,34 @@ func TestMemoryIsBounded(t *testing.T) {
 	})
 }
 
+func TestOneBusyLaneLeavesRoomForTheOthers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, func(o *queue.Options, r *rig) {
+			o.MaxHeld = 1000
+			r.limits.Depth = 800
+		})
+		r.know("stuck.test", "stuck")
+		r.know("other.test", "other")
+		r.carry = func(_ context.Context, soft <-chan struct{}, w *mail.Work) mail.Attempt {
+			if w.Delivery.Destination == "stuck.test" {
+				<-soft
+			}
+			return reply(mail.OutcomeDelivered, 250, "", "OK")
+		}
+		r.running(func() {
+			for range 1500 {
+				r.send(mail.Normal, "ada@stuck.test")
+			}
+			if held := r.Stats().Held; held < 400 || held > 550 {
+				t.Errorf("%d held for one destination, want about half of what there is room for", held)
+			}
+			r.send(mail.Normal, "ada@other.test")
+			synctest.Wait()
+			r.wantStory(1500, "accepted delivered")
+		})
+	})
+}
+
 func TestAComplaintFollowsItsDelivery(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t)

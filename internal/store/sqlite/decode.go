@@ -164,9 +164,10 @@ type state struct {
 
 // lastTry is what a delivery shows of its last attempt, or of its last event.
 type lastTry struct {
-	Site  string      `json:"site"`
-	Reply *mail.Reply `json:"reply"`
-	Host  string      `json:"host"`
+	Site    string       `json:"site"`
+	Reply   *mail.Reply  `json:"reply"`
+	Host    string       `json:"host"`
+	Outcome mail.Outcome `json:"outcome"`
 }
 
 func readState(text []byte) (state, error) {
@@ -237,9 +238,6 @@ func (r *deliveryRow) decode(message mail.ID) (*mail.Delivery, error) {
 		d.Address = f.Written
 	}
 	d.Site, d.Bounce, d.Suppression = s.Site, s.Bounce, s.Suppression
-	if d.Status == mail.Delivered {
-		d.DeliveredAt = d.CompletedAt
-	}
 	var last lastTry
 	if err := read("the last event", r.event, &last); err != nil {
 		return nil, err
@@ -253,6 +251,9 @@ func (r *deliveryRow) decode(message mail.ID) (*mail.Delivery, error) {
 	last = lastTry{}
 	err = read("the last attempt", r.attempt, &last)
 	d.LastReply, d.LastHost = last.Reply, last.Host
+	if last.Outcome == mail.OutcomeDelivered { // also when a report came back later
+		d.DeliveredAt = d.CompletedAt
+	}
 	if last.Site != "" {
 		d.Site = last.Site
 	}

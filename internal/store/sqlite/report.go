@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/postroad/postroad/internal/mail"
@@ -10,9 +11,8 @@ import (
 
 var _ queue.Reporter = (*Store)(nil)
 
-// Report records what came back about a delivery after it was final: its status, the
-// events and the suppression together. mail.ErrStale when it is not Delivered (yet, or
-// any more), mail.ErrNotFound when there is none.
+// Report records what came back about a delivery after it was delivered. When it was
+// delivered stays known.
 func (s *Store) Report(ctx context.Context, now time.Time, r queue.Report) error {
 	return s.write(ctx, func(t *tx) error {
 		p, found, err := t.progress(r.Delivery, false)
@@ -24,38 +24,37 @@ func (s *Store) Report(ctx context.Context, now time.Time, r queue.Report) error
 		case p.status != mail.Delivered:
 			return mail.ErrStale
 		}
-		return t.report(&p, r, now)
+		late := queue.Result{Status: r.Status, Bounce: r.Bounce, Events: r.Events, Suppress: r.Suppress}
+		st := settlement{r: &late}
+		st.encodeEvents()
+		if late.Suppress != nil {
+			if err := t.settleSuppression(&st, now); err != nil {
+				return err
+			}
+		}
+		if err := t.report(&p, &st); err != nil {
+			return fmt.Errorf("record a report: %w", err)
+		}
+		return nil
 	})
 }
 
-func (t *tx) report(p *progress, r queue.Report, now time.Time) error {
-	standing := ""
-	if r.Suppress != nil {
-		got, _, err := t.suppress(*r.Suppress, now)
-		if err != nil {
-			return err
-		}
-		standing = got.ID.Text(mail.PrefixSuppression)
-	}
-	state, err := t.mergeState(p, &queue.Result{Bounce: r.Bounce})
-	if err != nil {
-		return err
-	}
+func (t *tx) report(p *progress, st *settlement) error {
 	chain, err := t.chain(p)
 	if err != nil {
 		return err
 	}
-	for i := range r.Events {
-		d := r.Events[i].Detail
-		if d.SuppressionID != "" && standing != "" {
-			d.SuppressionID = standing
-		}
-		if err := t.addEvent(&chain, &r.Events[i], detailText(&d)); err != nil {
+	for i := range st.r.Events {
+		if err := t.addEvent(&chain, &st.r.Events[i], st.details[i]); err != nil {
 			return err
 		}
 	}
+	state, err := t.mergeState(p, st.r)
+	if err != nil {
+		return err
+	}
 	b := bind(t.conn.Prep(`UPDATE deliveries SET status = ?, events = ?, last_event = ?, state = coalesce(?, state) WHERE row = ?`))
-	b.int(int64(r.Status))
+	b.int(int64(st.r.Status))
 	b.int(chain.count)
 	b.intOrNull(chain.last)
 	b.textOrNull(state)

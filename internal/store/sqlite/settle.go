@@ -60,13 +60,16 @@ func (s *settlement) prepare(r *queue.Result) {
 			s.state = cut(from)
 		}
 	}
-	if len(r.Events) > 0 {
-		s.details = make([]string, len(r.Events))
+	s.encodeEvents()
+}
+
+func (s *settlement) encodeEvents() {
+	if len(s.r.Events) == 0 {
+		return
 	}
-	for i := range r.Events {
-		from := len(buf)
-		buf = appendDetail(buf, &r.Events[i].Detail)
-		s.details[i] = cut(from)
+	s.details = make([]string, len(s.r.Events))
+	for i := range s.r.Events {
+		s.details[i] = detailText(&s.r.Events[i].Detail)
 	}
 }
 

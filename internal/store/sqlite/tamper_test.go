@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -19,4 +20,14 @@ func tamper(t testing.TB, dir, sql string) {
 	if err := sqlitex.ExecuteScript(conn, sql, nil); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// databaseSize is the size of the database without its log.
+func databaseSize(t testing.TB, dir string) int64 {
+	t.Helper()
+	info, err := os.Stat(filepath.Join(dir, "postroad.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
 }

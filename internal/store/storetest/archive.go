@@ -7,6 +7,7 @@ import (
 
 	"github.com/postroad/postroad/internal/archive"
 	"github.com/postroad/postroad/internal/mail"
+	"github.com/postroad/postroad/internal/submit"
 )
 
 // found lists the subjects of the messages a query finds.
@@ -78,6 +79,7 @@ var archiveClauses = []clause{
 	}},
 	{"times are found by creation, though clocks go back", func(w *world) {
 		start := w.now
+		var all []*submit.Acceptance
 		for i := range 2500 {
 			w.now = start.Add(time.Duration(i) * time.Second)
 			if i == 2000 {
@@ -85,8 +87,9 @@ var archiveClauses = []clause{
 			}
 			a := w.letter("ada@example.com")
 			a.Message.Subject = fmt.Sprint(i)
-			w.accept(a)
+			all = append(all, a)
 		}
+		w.acceptAll(all)
 		between := archive.Query{CreatedAfter: start.Add(1000 * time.Second), CreatedBefore: start.Add(1003 * time.Second)}
 		equalList(w, "between", w.found(between), []string{"1002", "1001", "1000"})
 		between.Recipient = "ada@example.com"

@@ -7,7 +7,18 @@ import (
 
 	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/queue"
+	"github.com/postroad/postroad/internal/submit"
 )
+
+// crowd accepts n letters to so many destinations in turn.
+func (w *world) crowd(n, destinations int) {
+	w.Helper()
+	var all []*submit.Acceptance
+	for i := range n {
+		all = append(all, w.letter(fmt.Sprintf("a%d@d%d.test", i, i%destinations)))
+	}
+	w.acceptAll(all)
+}
 
 var claimClauses = []clause{
 	{"claims go by tier, then due time, then first come", func(w *world) {
@@ -75,9 +86,7 @@ var claimClauses = []clause{
 		equal(w, "rest", len(w.claim(100)), 10)
 	}},
 	{"a claim larger than one step takes all there is", func(w *world) {
-		for i := range 700 {
-			w.accept(w.letter(fmt.Sprintf("a%d@d%d.test", i, i%3)))
-		}
+		w.crowd(700, 3)
 		seen := map[string]bool{}
 		for _, work := range w.claimRoom(10_000, func(string, mail.Env, mail.Tier) int { return 200 }) {
 			seen[work.Delivery.Address] = true
@@ -107,9 +116,7 @@ var claimClauses = []clause{
 		equalList(w, "claimed", addresses(w.claim(10)), []string{"a@one.test", "c@one.test", "b@one.test"})
 	}},
 	{"two claimers never share a delivery", func(w *world) {
-		for i := range 300 {
-			w.accept(w.letter(fmt.Sprintf("a%d@d%d.test", i, i%7)))
-		}
+		w.crowd(300, 7)
 		var mu sync.Mutex
 		var wg sync.WaitGroup
 		seen := map[int64]int{}

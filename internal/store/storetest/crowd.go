@@ -13,7 +13,7 @@ import (
 	"github.com/postroad/postroad/internal/submit"
 )
 
-const crowd = 400 // messages
+const crowd = 200 // messages
 
 var crowdClauses = []clause{
 	{"accepting, claiming, beginning, settling and reading at once loses nothing", func(w *world) {

@@ -127,6 +127,14 @@ func (w *world) accept(a *submit.Acceptance) submit.Receipt {
 	return r[0]
 }
 
+// acceptAll accepts many at once, so that they share commits.
+func (w *world) acceptAll(all []*submit.Acceptance) []submit.Receipt {
+	w.Helper()
+	r, err := w.s.Accept(w.ctx, all)
+	w.must(err)
+	return r
+}
+
 // send accepts a letter and claims all that is due: the works of that letter.
 func (w *world) send(a *submit.Acceptance) []*mail.Work {
 	w.Helper()
