@@ -164,7 +164,7 @@ func (s *side) run(ctx context.Context, signing string, n, connections int, late
 	s.sink.Reset()
 	harness.ForgetPeak(pid)
 	s.signal(syscall.SIGUSR1)
-	before, start := cpuOf(pid), time.Now()
+	before, us, all, start := cpuOf(pid), cpuOfUs(), readMachine(), time.Now()
 	a, err := s.load(from, "fast.test", more, n, connections).Send(ctx)
 	if err == nil {
 		err = a.Err()
@@ -185,6 +185,8 @@ func (s *side) run(ctx context.Context, signing string, n, connections int, late
 		}
 	}
 	s.signal(syscall.SIGUSR2)
+	f.driver = cpuOfUs() - us
+	f.others = readMachine().others(all, cpuOf(pid)-before+f.driver)
 	s.settle()
 	f.cpu, f.peak, f.repeated = cpuOf(pid)-before, harness.PeakMemory(pid), s.sink.Repeated()
 	return f, nil
