@@ -79,7 +79,7 @@ func flood(ctx context.Context, p *harness.Postfix, s *sink.Sink, n, connections
 		f.name = "Postfix, mail held"
 	} else {
 		if err := s.Wait(int64(n), 30*time.Second); err != nil {
-			return nil, fmt.Errorf("Postfix to sink: %w", err)
+			return nil, fmt.Errorf("from Postfix to the sink: %w", err)
 		}
 		f.endToEnd = float64(n) / time.Since(start).Seconds()
 	}

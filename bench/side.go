@@ -177,7 +177,7 @@ func (s *side) run(ctx context.Context, signing string, n, connections int, late
 		f.name = "Postroad, mail scheduled"
 	} else {
 		if err := s.sink.Wait(int64(n), 30*time.Second); err != nil {
-			return nil, fmt.Errorf("Postroad to sink: %w", err)
+			return nil, fmt.Errorf("from Postroad to the sink: %w", err)
 		}
 		f.endToEnd = float64(n) / time.Since(start).Seconds()
 		if got, want := s.sink.Signatures(), domains[signing].signatures*int64(n); got < want || want == 0 && got > 0 {
