@@ -31,6 +31,8 @@ type shelf struct {
 	events  []mail.Event
 	answers map[string]mail.Answer
 	reads   int
+	lists   int // readings of all domains
+	due     int // readings of the due ones
 	broken  error
 }
 
@@ -72,6 +74,7 @@ func (s *shelf) DomainByID(_ context.Context, owner int64, id mail.ID) (project.
 func (s *shelf) Domains(context.Context, int64) ([]project.Domain, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.lists++
 	var list []project.Domain
 	for _, d := range s.domains {
 		list = append(list, d)
@@ -113,6 +116,7 @@ func (s *shelf) keep(d project.Domain, ifVersion, edits int64, events []mail.Eve
 func (s *shelf) DomainsDue(_ context.Context, now time.Time, limit int) (due []project.Domain, next time.Time, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.due++
 	for _, d := range s.domains {
 		if !d.NextCheckAt.After(now) && len(due) < limit {
 			due = append(due, d)
