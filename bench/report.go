@@ -45,7 +45,7 @@ func (s *stuck) print(w io.Writer) {
 }
 
 func (o *overtaking) print(w io.Writer) {
-	fmt.Fprintf(w, "urgent mail behind %d bulk messages of its lane (%d accepted, site takes %v for each on %d connections): accept to wire p50 %s p99 %s, overtaken by %d at most\n",
+	fmt.Fprintf(w, "urgent mail behind %d bulk messages of its lane (%d accepted, site takes %v for each, %d connections opened): accept to wire p50 %s p99 %s, overtaken by %d at most\n",
 		o.waiting, o.bulk, o.service, o.lanes, round(load.Quantile(o.wire, 0.5)), round(load.Quantile(o.wire, 0.99)), o.overtook[len(o.overtook)-1])
 }
 

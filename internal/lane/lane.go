@@ -11,6 +11,9 @@ import (
 // oldest of that goes first once.
 const fairness = 15
 
+// tightShare is the part of their depth lanes offer while memory is tight: one of so many.
+const tightShare = 16
+
 // lane is what waits for one source and site, and the workers that carry it.
 type lane struct {
 	m   *Manager
@@ -76,7 +79,7 @@ func (l *lane) forBulk() int { return l.limits.Connections - l.limits.Reserved }
 func (l *lane) room(tier mail.Tier) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	room := l.depth - l.tiers[tier].count
+	room := l.m.usable(l.depth, l.limits) - l.tiers[tier].count
 	if !l.closed[tier].IsZero() {
 		room = 0
 	}
@@ -124,7 +127,7 @@ func (l *lane) pick() *Job {
 // half of the tier's depth is free, so that it comes for many and not for one.
 func (l *lane) roomAgain() (again bool) {
 	for t := range l.tiers {
-		if l.wanted[t] && l.closed[t].IsZero() && l.tiers[t].count <= l.depth/2 {
+		if l.wanted[t] && l.closed[t].IsZero() && l.tiers[t].count <= l.m.usable(l.depth, l.limits)/2 {
 			l.wanted[t], again = false, true
 		}
 	}

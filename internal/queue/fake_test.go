@@ -320,6 +320,12 @@ func (s *fakeStore) places() map[string]int {
 	return n
 }
 
+func (s *fakeStore) claimed() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.claims
+}
+
 // story is what one delivery's events tell.
 func (s *fakeStore) story(i int) (types []string) {
 	s.mu.Lock()

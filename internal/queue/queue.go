@@ -102,6 +102,7 @@ func New(o Options) *Queue {
 		Room:    func(lane.Key) { q.alarm.wake() },
 		MaxWait: o.LeaseTime / 2, SoftLimit: o.SoftLimit, Now: o.Now, Log: o.Log,
 	})
+	q.ledger.tighten = q.lanes.Tighten
 	return q
 }
 

@@ -165,7 +165,7 @@ func TestUrgentMailOvertakesBulkOfItsLane(t *testing.T) {
 	s.send(t, "slow.test", "urgent", firstProbe, probes, 30*time.Millisecond, w.accept)
 	times := w.times(t, firstProbe, probes, 15*time.Second)
 	left := int64(crowd+probes) - site.Received()
-	t.Logf("%d bulk messages waited, the site takes %v for each on %d connections; urgent from accept to wire p50 %v p99 %v; %d bulk still wait",
+	t.Logf("%d bulk messages waited, the site takes %v for each (%d connections were opened); urgent from accept to wire p50 %v p99 %v; %d bulk still wait",
 		waiting, think, site.Connections(), load.Quantile(times, 0.5), load.Quantile(times, 0.99), left)
 	if left < waiting/4 {
 		t.Errorf("only %d bulk messages were left when the urgent ones had arrived: nothing was overtaken", left)

@@ -9,6 +9,8 @@ import (
 	"github.com/postroad/postroad/internal/queue"
 )
 
+var _ queue.Reporter = (*Store)(nil)
+
 // Report records what came back about a delivery after it was delivered. When it was
 // delivered stays known.
 func (s *Store) Report(ctx context.Context, now time.Time, r queue.Report) error {

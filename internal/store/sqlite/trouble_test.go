@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -26,6 +27,10 @@ func TestAFullDiskIsAnErrorAndPasses(t *testing.T) {
 			continue
 		}
 		refused++
+		var later interface{ Unavailable() bool }
+		if !errors.As(err, &later) || !later.Unavailable() {
+			t.Errorf("nobody can tell that it passes: %v", err)
+		}
 		if r[0].Row != 0 {
 			t.Errorf("a receipt came with the error: %+v", r[0])
 		}
