@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -25,6 +26,7 @@ type plan struct {
 	waiting     int // of the stuck destination
 	bulk        int // to be overtaken
 	only        []string
+	profiles    string // directory, "" = none
 	out         *os.File
 	results     results
 }
@@ -39,6 +41,7 @@ func main() {
 	flag.IntVar(&p.postfix, "postfix", 6000, "messages through Postfix")
 	flag.IntVar(&p.waiting, "waiting", 200_000, "messages waiting for the stuck destination")
 	flag.IntVar(&p.bulk, "bulk", 110_000, "bulk messages for urgent ones to overtake")
+	flag.StringVar(&p.profiles, "profiles", "", "write CPU and allocation profiles of Postroad's runs into this directory; costs some percent")
 	only := flag.String("only", strings.Join(parts, ","), "which parts, by name")
 	flag.Parse()
 	p.only = strings.Split(*only, ",")
@@ -114,7 +117,18 @@ func (p *plan) figures(ctx context.Context, name string) (*figures, error) {
 	if name == "postfix" || name == "postfix-held" {
 		return postfixRun(ctx, p.postfix, p.connections, name == "postfix-held")
 	}
-	s, err := openSide(ctx, sink.Behaviour{})
+	profile := ""
+	if p.profiles != "" {
+		absolute, err := filepath.Abs(p.profiles)
+		if err == nil {
+			err = os.MkdirAll(absolute, 0o755)
+		}
+		if err != nil {
+			return nil, err
+		}
+		profile = filepath.Join(absolute, name+".cpu")
+	}
+	s, err := openSide(ctx, sink.Behaviour{}, profile)
 	if err != nil {
 		return nil, err
 	}

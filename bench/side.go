@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/postroad/postroad/bench/load"
@@ -23,6 +26,8 @@ type side struct {
 	world *harness.World
 	p     *harness.Postroad
 	sink  *sink.Sink // at 127.0.0.1, the exchanger of fast.test
+
+	profile string // file for the profile of the measured run, "" = none
 }
 
 // The sending domains, by how their mail is signed.
@@ -36,13 +41,21 @@ var domains = map[string]struct {
 	"ed25519":  {"ed25519", 1},
 }
 
-// openSide starts a Postroad on an empty data directory.
-func openSide(ctx context.Context, b sink.Behaviour) (*side, error) {
+// openSide starts a Postroad on an empty data directory; with a profile named, one that
+// can write it.
+func openSide(ctx context.Context, b sink.Behaviour, profile string) (*side, error) {
 	dir, err := os.MkdirTemp("", "postroad-bench-")
 	if err != nil {
 		return nil, err
 	}
-	s := &side{dir: dir}
+	s := &side{dir: dir, profile: profile}
+	o := harness.Options{Dir: dir}
+	if profile != "" {
+		if o.Path, err = buildProfiled(ctx, dir); err != nil {
+			s.close()
+			return nil, err
+		}
+	}
 	if s.world, err = harness.NewWorld(); err == nil {
 		s.sink, err = sink.Listen(s.world.At("127.0.0.1"), b)
 	}
@@ -50,7 +63,8 @@ func openSide(ctx context.Context, b sink.Behaviour) (*side, error) {
 		err = s.world.Route("fast.test", "127.0.0.1")
 	}
 	if err == nil {
-		s.p, err = harness.Launch(ctx, harness.Options{Dir: dir, Env: s.world.Env("POSTROAD_LOG_LEVEL", "warn")})
+		o.Env = s.world.Env("POSTROAD_LOG_LEVEL", "warn", "BENCH_CPU_PROFILE", profile)
+		s.p, err = harness.Launch(ctx, o)
 	}
 	if err == nil {
 		err = s.allowUnverified()
@@ -149,7 +163,8 @@ func (s *side) run(ctx context.Context, signing string, n, connections int, late
 	pid := s.p.Pid()
 	s.sink.Reset()
 	harness.ForgetPeak(pid)
-	before, start := cpuOf(pid), time.Now()
+	s.signal(syscall.SIGUSR1)
+	before, us, all, start := cpuOf(pid), cpuOfUs(), readMachine(), time.Now()
 	a, err := s.load(from, "fast.test", more, n, connections).Send(ctx)
 	if err == nil {
 		err = a.Err()
@@ -162,16 +177,37 @@ func (s *side) run(ctx context.Context, signing string, n, connections int, late
 		f.name = "Postroad, mail scheduled"
 	} else {
 		if err := s.sink.Wait(int64(n), 30*time.Second); err != nil {
-			return nil, fmt.Errorf("Postroad to sink: %w", err)
+			return nil, fmt.Errorf("from Postroad to the sink: %w", err)
 		}
 		f.endToEnd = float64(n) / time.Since(start).Seconds()
 		if got, want := s.sink.Signatures(), domains[signing].signatures*int64(n); got < want || want == 0 && got > 0 {
 			return nil, fmt.Errorf("%d DKIM signatures on %d messages, want %d", got, n, want)
 		}
 	}
+	s.signal(syscall.SIGUSR2)
+	f.driver = cpuOfUs() - us
+	f.others = readMachine().others(all, cpuOf(pid)-before+f.driver)
 	s.settle()
 	f.cpu, f.peak, f.repeated = cpuOf(pid)-before, harness.PeakMemory(pid), s.sink.Repeated()
 	return f, nil
+}
+
+// buildProfiled builds the server that can profile itself.
+func buildProfiled(ctx context.Context, dir string) (string, error) {
+	path := filepath.Join(dir, "profiled")
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "github.com/postroad/postroad/bench/profiled")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the profiled server: %w: %s", err, out)
+	}
+	return path, nil
+}
+
+// signal tells the profiled server to begin or end its profile.
+func (s *side) signal(sig syscall.Signal) {
+	if s.profile != "" {
+		_ = syscall.Kill(s.p.Pid(), sig)
+	}
 }
 
 // warmUp sends a first few, so that routes, keys and sessions are there.

@@ -93,7 +93,7 @@ func measureStuck(ctx context.Context, waiting, connections int) (*stuck, error)
 		if p := current.Load(); p != nil {
 			p.arrive(recipient, 0)
 		}
-	}})
+	}}, "")
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +154,7 @@ type overtaking struct {
 	bulk     int             // accepted before
 	waiting  int64           // of them, still waiting when the urgent ones came
 	service  time.Duration   // the site's, for each message
-	lanes    int64           // connections the site was given
+	lanes    int64           // connections opened to the site, over the whole run
 	wire     []time.Duration // accept to wire of the urgent ones
 	overtook []int64         // bulk messages that arrived between an urgent one's 202 and itself
 }
@@ -162,7 +162,7 @@ type overtaking struct {
 // measureOvertaking fills one lane with bulk mail and sends urgent mail into it.
 func measureOvertaking(ctx context.Context, bulk, connections int) (*overtaking, error) {
 	const think = 20 * time.Millisecond
-	s, err := openSide(ctx, sink.Behaviour{})
+	s, err := openSide(ctx, sink.Behaviour{}, "")
 	if err != nil {
 		return nil, err
 	}

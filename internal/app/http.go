@@ -21,15 +21,15 @@ func newHandler(api http.Handler, ready, metrics http.Handler) http.Handler {
 		"/metrics": readOnly(metrics),
 	}
 	page := console.Handler()
-	for _, path := range console.Paths {
-		own[path] = page
-	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if h := own[r.URL.Path]; h != nil {
+		switch h := own[r.URL.Path]; {
+		case h != nil:
 			h.ServeHTTP(w, r)
-			return
+		case console.Owns(r.URL.Path):
+			page.ServeHTTP(w, r)
+		default:
+			api.ServeHTTP(w, r)
 		}
-		api.ServeHTTP(w, r)
 	})
 }
 

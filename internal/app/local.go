@@ -25,11 +25,14 @@ type local struct {
 	log      *slog.Logger
 }
 
+// errNoDatabase says that nothing was ever served from the data directory.
+var errNoDatabase = errors.New("there is no database yet")
+
 // openLocal opens the store for a command. Without migrate nothing is made or changed.
 func openLocal(ctx context.Context, s *config.Settings, migrate bool) (*local, error) {
 	if !migrate {
 		if _, err := os.Stat(filepath.Join(s.Storage.DataDir, "postroad.db")); errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("there is no database in %s yet; `postroad serve` makes one", s.Storage.DataDir)
+			return nil, fmt.Errorf("%w in %s; `postroad serve` makes one", errNoDatabase, s.Storage.DataDir)
 		}
 	}
 	log := slog.New(slog.DiscardHandler)
@@ -55,7 +58,11 @@ func openStore(s *config.Settings, log *slog.Logger) (store.Store, error) {
 	if err := os.MkdirAll(s.Storage.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data directory: %w", err)
 	}
-	return sqlite.Open(sqlite.Options{Dir: s.Storage.DataDir, Log: log})
+	st, err := sqlite.Open(sqlite.Options{Dir: s.Storage.DataDir, Log: log})
+	if err != nil {
+		return nil, err // and no store: a nil *sqlite.Store in the interface would not be nil
+	}
+	return st, nil
 }
 
 func (l *local) close() error { return l.store.Close() }

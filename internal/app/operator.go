@@ -42,14 +42,6 @@ func (s Schema) String() string {
 	return fmt.Sprintf("schema %d: newer than this version's %d; use the version that made it", s.Have, s.Want)
 }
 
-// Check is one thing the doctor looked at.
-type Check struct {
-	ID      string `json:"id"`
-	Status  string `json:"status"` // "pass", "warn", "fail", "skip"
-	Summary string `json:"summary"`
-	Fix     string `json:"fix,omitempty"`
-}
-
 // CreateKey makes a key: by the running server when there is one, else in the store.
 func CreateKey(ctx context.Context, s *config.Settings, n NewKey) (made MadeKey, err error) {
 	err = asOperator(ctx, s, true, func(op operator) error {
@@ -75,15 +67,6 @@ func Migrate(ctx context.Context, s *config.Settings) (schema Schema, err error)
 		return err
 	})
 	return schema, err
-}
-
-// Examine looks for what would stop mail.
-func Examine(ctx context.Context, s *config.Settings, offline bool) (checks []Check, err error) {
-	err = asOperator(ctx, s, false, func(op operator) error {
-		checks, err = op.examine(ctx, offline)
-		return err
-	})
-	return checks, err
 }
 
 // asOperator finds who can do the operator's work: a running server, or we ourselves with

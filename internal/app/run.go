@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -141,11 +140,4 @@ func urlOf(own netip.AddrPort) string {
 		addr = netip.MustParseAddr("127.0.0.1")
 	}
 	return "http://" + netip.AddrPortFrom(addr, own.Port()).String()
-}
-
-// quietly is for ends that have nobody to tell.
-func quietly(log *slog.Logger, what string, err error) {
-	if err != nil {
-		log.Warn(what, "error", err)
-	}
 }

@@ -50,8 +50,8 @@ type server struct {
 
 // newServer builds the parts, from the store up to the doors. Nothing runs yet, but the
 // store is open and the HTTP address taken.
-func newServer(ctx context.Context, s *config.Settings, o Options, log *slog.Logger) (sv *server, err error) {
-	sv = &server{local: local{settings: s, now: time.Now, log: log}}
+func newServer(ctx context.Context, s *config.Settings, o Options, log *slog.Logger) (_ *server, err error) {
+	sv := &server{local: local{settings: s, now: time.Now, log: log}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, sv.close())
@@ -114,7 +114,7 @@ func (sv *server) buildDecisions() {
 	sv.access = project.NewAccess(project.AccessOptions{Store: sv.store, Limits: project.NewLimits(s.HTTP.RateLimit.PerMinute()),
 		Now: sv.now, Log: sv.log, BootstrapLive: s.Keys.BootstrapLive, BootstrapTest: s.Keys.BootstrapTest})
 	sv.guard = route.NewGuard(d.AllowNetworks, []netip.AddrPort{sv.own})
-	sv.resolver = dns.New(dns.Options{Servers: d.DNSServers, Guard: sv.guard.Allow, Now: sv.now})
+	sv.resolver = newResolver(s, sv.guard, sv.now)
 	sv.router = route.New(route.Options{Resolver: sv.resolver, Hostname: d.Hostname, Source: sv.source(), Now: sv.now})
 	sv.domains = project.NewDomains(project.DomainsOptions{Store: sv.store, Ring: sv.ring, Resolver: sv.resolver,
 		Hostname: d.Hostname, Now: sv.now, Log: sv.log})
@@ -159,12 +159,21 @@ func sign(c mail.Content, keys []dkim.Key, now time.Time) ([]byte, error) {
 
 // Fixed limits of lanes, until pacing learns them: a tenth of the connections, at least
 // one where there are two, is never bulk's; a lane holds in memory what its sessions
-// carry in a few seconds.
-func (sv *server) laneLimits(lane.Key) lane.Limits {
-	d := sv.settings.Delivery
-	return lane.Limits{Connections: d.SiteConnections, Reserved: min(d.SiteConnections-1, max(1, d.SiteConnections/10)),
-		PerSession: d.SessionMessages, Idle: 5 * time.Second, Depth: 2000}
+// carry in a few seconds. Sessions of the sandbox cost nothing, and some play slow servers.
+func (sv *server) laneLimits(k lane.Key) lane.Limits {
+	n := sv.settings.Delivery.SiteConnections
+	if k.Site == sandboxSite {
+		n = max(n, sandboxSessions)
+	}
+	return lane.Limits{Connections: n, Reserved: min(n-1, max(1, n/10)), PerSession: sv.settings.Delivery.SessionMessages,
+		Idle: 5 * time.Second, Depth: 8000}
 }
+
+// sandboxSite is the site of all captured mail (route.Route.Site).
+const (
+	sandboxSite     = "sandbox"
+	sandboxSessions = 200
+)
 
 // buildDoors makes the way in, the read side and the HTTP server.
 func (sv *server) buildDoors() {
@@ -174,8 +183,8 @@ func (sv *server) buildDoors() {
 	sv.door = httpapi.New(httpapi.Options{Access: sv.access, Memory: sv.store, PublicURL: sv.url, MaxBody: int64(s.HTTP.MaxBody), Now: sv.now, Log: sv.log})
 	b := ThisBuild()
 	api := v1.New(v1.Options{
-		Door: sv.door, Access: sv.access, Limits: sv.access.Limits(), Submitter: submitter, Resender: submitter,
-		Archive: archive.NewService(sv.store), Orders: sv.queue, Domains: sv.domains, Suppressions: feedback.NewSuppressions(sv.store),
+		Door: sv.door, Access: sv.access, Limits: sv.access.Limits(), Submitter: submitter,
+		Archive: archive.NewService(sv.store), Orders: sv.queue, Domains: sv.domains, Suppressions: sv.store,
 		Secret: sv.ring.Derive("cursors"), Wake: sv.store.Wake, Health: sv.health,
 		Version: v1.Version{Version: b.Version, Commit: b.Commit, Go: b.Go},
 	})

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -102,6 +103,11 @@ func socketHandler(op operator) http.Handler {
 		checks, err := op.examine(r.Context(), r.URL.Query().Get("offline") == "true")
 		answerSocket(w, checks, err)
 	})
+	// For whoever looks why it is slow: go tool pprof reads what
+	// curl --unix-socket data/postroad.sock http://localhost/debug/pprof/profile?seconds=5 gives.
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	return mux
 }
 

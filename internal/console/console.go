@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 	"time"
 )
@@ -30,8 +31,13 @@ type asset struct {
 	bytes             []byte
 }
 
-// Paths are what [Handler] answers to.
+// Paths are the page and its files.
 var Paths = []string{"/", "/console.css", "/console.js", "/favicon.svg"}
+
+// Owns tells whether a path is the console's: one of [Paths], or below /p/, where the
+// links in the API's answers lead (/p/PROJECT/messages/ID). There the page itself is
+// served; the script shows what the address names.
+func Owns(path string) bool { return slices.Contains(Paths, path) || strings.HasPrefix(path, "/p/") }
 
 // Handler serves the page and its files; any other path is 404.
 func Handler() http.Handler {
@@ -50,6 +56,9 @@ func Handler() http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a, ok := assets[r.URL.Path]
+		if !ok && Owns(r.URL.Path) {
+			a, ok = assets["/"], true
+		}
 		if !ok {
 			http.NotFound(w, r)
 			return

@@ -55,6 +55,14 @@ func TestEachFileComesWithItsTypeAndTheStrictPolicy(t *testing.T) {
 	}
 }
 
+func TestTheLinksOfTheAPIsAnswersLeadToThePage(t *testing.T) {
+	t.Parallel()
+	page, linked := get(t, "GET", "/"), get(t, "GET", "/p/default/messages/msg_01kpk2byj0emq8k9w39qsaekf4")
+	if linked.StatusCode != 200 || linked.Header.Get("ETag") != page.Header.Get("ETag") || linked.Header.Get("Content-Security-Policy") == "" {
+		t.Errorf("%d %v", linked.StatusCode, linked.Header)
+	}
+}
+
 func TestOtherPathsAndMethodsAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{"/index.html", "/page/console.js", "/x", "/../go.mod"} {

@@ -211,3 +211,24 @@ func TestAHostWhoseTLSBrokeIsNotAskedForItAgainAtOnce(t *testing.T) {
 		t.Errorf("%d connections, want 3\n%s", s.mx(1).Sessions(), transcript(again))
 	}
 }
+
+// Two tenants of one operator are one site, so one lane and its sessions, but the server of
+// one does not take mail for the other.
+func TestASessionIsNotUsedForADestinationWithOtherHosts(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil, "plain", "plain")
+	both := s.route
+	tenant := func(n int) *route.Route { r := *both; r.Hosts = both.Hosts[n : n+1]; return &r }
+	session := s.session()
+	for i, n := range []int{0, 0, 1, 0} {
+		s.route = tenant(n)
+		attempts := s.carryOver(session, "a@example.test")
+		want(t, attempts, "delivered 250")
+		if attempts[0].Host != both.Hosts[n].Name {
+			t.Errorf("job %d went to %s, want %s", i, attempts[0].Host, both.Hosts[n].Name)
+		}
+	}
+	if a, b := s.mx(1).Sessions(), s.mx(2).Sessions(); a != 2 || b != 1 {
+		t.Errorf("%d and %d connections, want 2 and 1", a, b)
+	}
+}

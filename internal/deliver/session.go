@@ -139,11 +139,26 @@ func (t *trip) ready(ctx context.Context, soft <-chan struct{}) bool {
 		s.log.Note("this message requires TLS with a good certificate, which this connection does not have")
 		s.Close()
 	}
+	if s.client != nil && !leadsTo(t.job.Route, s.peer.host) {
+		s.log.Note("this connection leads to " + s.peer.host + ", which does not take mail for " + t.job.Route.Destination)
+		s.Close()
+	}
 	if s.client != nil {
 		return true
 	}
 	t.hunt = s.newHunt(t.job.Route, required)
 	return t.connect(ctx, soft)
+}
+
+// leadsTo tells whether host is one of the route's. Destinations of one site may have
+// different hosts: a known operator's tenants, each with a name of its own.
+func leadsTo(r *route.Route, host string) bool {
+	for i := range r.Hosts {
+		if r.Hosts[i].Name == host {
+			return true
+		}
+	}
+	return false
 }
 
 // connect goes on hunting. The soft stop ends it too: nothing was begun yet.

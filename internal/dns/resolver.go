@@ -13,6 +13,7 @@ import (
 // Options of a [Resolver]. The zero value asks the system's servers.
 type Options struct {
 	Servers []netip.AddrPort // asked in this order, and nobody else; empty: the system's
+	System  []netip.AddrPort // in place of the system's; for tests
 
 	PerTry      time.Duration // for one server to answer; default 2 s
 	Budget      time.Duration // for a question in all; default 10 s
@@ -63,6 +64,9 @@ func New(o Options) *Resolver {
 		o.IPv6 = (&routeProbe{now: o.Now}).reachable
 	}
 	r := &Resolver{o: o, servers: newServerList(o.Servers), cache: newCache(o.Entries), flights: map[question]*flight{}}
+	if len(o.System) > 0 && len(o.Servers) == 0 {
+		r.servers = newServerList(o.System)
+	}
 	r.life, r.end = context.WithCancel(context.Background())
 	return r
 }
@@ -83,6 +87,7 @@ type answer struct {
 	err     *Error
 	server  string
 	until   time.Time
+	ttl     time.Duration // what the zone says, for others' caches; 0: it says nothing
 }
 
 // flight is a question being asked, for all who want to know.
@@ -158,7 +163,7 @@ type asker func(ctx context.Context, q question) (r reply, server string, err *E
 // find asks, and asks again where an answer is only an alias for a name elsewhere.
 func (r *Resolver) find(ctx context.Context, q question, ask asker) *answer {
 	now := q
-	ttl := r.o.MaxTTL
+	ttl := maxDuration
 	for hops := 0; ; {
 		rep, server, err := ask(ctx, now)
 		if err != nil {
@@ -194,10 +199,11 @@ func (r *Resolver) conclude(q, last question, rep reply, server string, ttl time
 	if a.err != nil && !rep.hasTTL {
 		ttl = 0
 	}
+	a.ttl = ttl
 	if a.err != nil {
 		ttl = min(ttl, r.o.MaxNegative)
 	}
-	a.until = r.o.Now().Add(max(ttl, r.o.MinTTL))
+	a.until = r.o.Now().Add(max(min(ttl, r.o.MaxTTL), r.o.MinTTL))
 	return a
 }
 

@@ -11,6 +11,9 @@ import (
 // oldest of that goes first once.
 const fairness = 15
 
+// tightShare is the part of their depth lanes offer while memory is tight: one of so many.
+const tightShare = 16
+
 // lane is what waits for one source and site, and the workers that carry it.
 type lane struct {
 	m   *Manager
@@ -47,6 +50,9 @@ func (l *lane) offer(job *Job) (bool, error) {
 		return false, ErrFull
 	}
 	l.tiers[job.Tier].push(job)
+	if len(l.idle) == 0 && l.workers >= l.limits.Connections {
+		l.tellSoon(job.Tier)
+	}
 	if job.Tier == mail.Bulk && l.bulkBusy >= l.forBulk() {
 		return true, nil // one of the busy ones will take it
 	}
@@ -76,7 +82,7 @@ func (l *lane) forBulk() int { return l.limits.Connections - l.limits.Reserved }
 func (l *lane) room(tier mail.Tier) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	room := l.depth - l.tiers[tier].count
+	room := l.m.usable(l.depth, l.limits) - l.tiers[tier].count
 	if !l.closed[tier].IsZero() {
 		room = 0
 	}
@@ -120,11 +126,21 @@ func (l *lane) pick() *Job {
 	return job
 }
 
+// tellSoon tells of the jobs of a tier that the busy sessions come to next.
+func (l *lane) tellSoon(tier mail.Tier) {
+	if l.m.o.Soon == nil {
+		return
+	}
+	for job := l.tiers[tier].next(2 * l.busy); job != nil; job = l.tiers[tier].next(2 * l.busy) {
+		l.m.o.Soon(job)
+	}
+}
+
 // roomAgain tells whether whoever was told of no room is to be told of room: once
 // half of the tier's depth is free, so that it comes for many and not for one.
 func (l *lane) roomAgain() (again bool) {
 	for t := range l.tiers {
-		if l.wanted[t] && l.closed[t].IsZero() && l.tiers[t].count <= l.depth/2 {
+		if l.wanted[t] && l.closed[t].IsZero() && l.tiers[t].count <= l.m.usable(l.depth, l.limits)/2 {
 			l.wanted[t], again = false, true
 		}
 	}

@@ -70,6 +70,13 @@ func (r *rig) results() []result {
 	return append([]result(nil), r.done...)
 }
 
+// told gives the lanes that room was told of.
+func (r *rig) told() []lane.Key {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.room)
+}
+
 func (r *rig) subjects() (all []string) {
 	for _, d := range r.results() {
 		all = append(all, d.subject)
@@ -81,6 +88,12 @@ var there = &route.Route{Destination: "there.test", Site: "there", Hosts: []rout
 
 func job(subject string, tier mail.Tier) *lane.Job {
 	return &lane.Job{Message: &mail.Message{Subject: subject}, Works: []*mail.Work{{}}, Route: there, Tier: tier}
+}
+
+// pass lets time pass in the bubble, and everybody come to rest.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
 }
 
 // running runs the rig in a bubble of its own clock and stops it at the end.
@@ -117,7 +130,7 @@ func TestTheMostUrgentTierGoesFirstAndWithinItTheFirstIn(t *testing.T) {
 			r.offer(t, job("first", mail.Bulk))
 			synctest.Wait()
 			r.offer(t, job("bulk", mail.Bulk), job("normal 1", mail.Normal), job("urgent", mail.Urgent), job("normal 2", mail.Normal))
-			time.Sleep(10 * time.Second)
+			pass(10 * time.Second)
 		})
 		want := []string{"first", "urgent", "normal 1", "normal 2", "bulk"}
 		if got := r.subjects(); !slices.Equal(got, want) {
@@ -148,10 +161,10 @@ func TestOneUrgentMessageOvertakesAHundredThousandBulkOnes(t *testing.T) {
 			for range 100_000 {
 				r.offer(t, job("bulk", mail.Bulk))
 			}
-			time.Sleep(90 * time.Second)
+			pass(90 * time.Second)
 			start = time.Now()
 			r.offer(t, job("urgent", mail.Urgent))
-			time.Sleep(time.Second)
+			pass(time.Second)
 			if stats := r.Stats(); len(stats) != 1 || stats[0].Waiting[mail.Bulk] < 99_000 || stats[0].Busy != 3 {
 				t.Errorf("lanes: %+v; want bulk to hold three of four slots and the rest to wait", stats)
 			}
@@ -174,12 +187,12 @@ func TestNoTierStarvesForEver(t *testing.T) {
 			r.offer(t, job("bulk", mail.Bulk))
 			synctest.Wait()
 			r.offer(t, job("waiting bulk", mail.Bulk))
-			time.Sleep(time.Millisecond)
+			pass(time.Millisecond)
 			r.offer(t, job("waiting normal", mail.Normal))
 			for range 100 {
 				r.offer(t, job("urgent", mail.Urgent))
 			}
-			time.Sleep(200 * time.Second)
+			pass(200 * time.Second)
 		})
 		got := r.subjects()
 		if at := slices.Index(got, "waiting bulk"); at != 16 {
@@ -223,13 +236,13 @@ func TestAFullLaneSaysSoAndTellsWhenThereIsRoom(t *testing.T) {
 				gate <- struct{}{}
 			}
 			synctest.Wait()
-			if len(r.room) != 0 {
+			if len(r.told()) != 0 {
 				t.Error("told of room too early")
 			}
 			gate <- struct{}{}
 			synctest.Wait()
-			if len(r.room) != 1 || r.room[0] != key {
-				t.Errorf("told of room: %v", r.room)
+			if len(r.told()) != 1 || r.told()[0] != key {
+				t.Errorf("told of room: %v", r.told())
 			}
 			close(gate)
 		})
@@ -252,9 +265,9 @@ func TestWhatWaitedTooLongIsGivenBackInOrderAndTheLaneRests(t *testing.T) {
 			r.offer(t, job("a", mail.Normal), job("b", mail.Normal))
 			synctest.Wait()
 			r.offer(t, job("c", mail.Normal), job("d", mail.Normal))
-			time.Sleep(20 * time.Second)
+			pass(20 * time.Second)
 			r.offer(t, job("e", mail.Normal))
-			time.Sleep(15 * time.Second)
+			pass(15 * time.Second)
 			if got := r.subjects(); !slices.Equal(got, []string{"c", "d", "e"}) {
 				t.Errorf("given back: %q", got)
 			}
@@ -266,9 +279,9 @@ func TestWhatWaitedTooLongIsGivenBackInOrderAndTheLaneRests(t *testing.T) {
 			if room := r.Room(key, mail.Normal); room != 0 {
 				t.Errorf("room while it rests: %d", room)
 			}
-			time.Sleep(20 * time.Second)
-			if len(r.room) != 1 {
-				t.Errorf("told of room %d times after the rest", len(r.room))
+			pass(20 * time.Second)
+			if len(r.told()) != 1 {
+				t.Errorf("told of room %d times after the rest", len(r.told()))
 			}
 			if room := r.Room(key, mail.Normal); room != 50 {
 				t.Errorf("room after the rest: %d, want half", room)
@@ -289,7 +302,7 @@ func TestASessionCarriesItsShareAndIsClosedWhenIdle(t *testing.T) {
 			if r.opened.Load() != 3 || r.closed.Load() != 2 {
 				t.Errorf("7 jobs of 3 a session: %d opened, %d closed", r.opened.Load(), r.closed.Load())
 			}
-			time.Sleep(6 * time.Second)
+			pass(6 * time.Second)
 			if r.closed.Load() != 3 {
 				t.Error("an idle session stays open")
 			}
@@ -299,7 +312,7 @@ func TestASessionCarriesItsShareAndIsClosedWhenIdle(t *testing.T) {
 			if r.opened.Load() != 5 || r.closed.Load() != 5 {
 				t.Errorf("sessions that cannot be used again: %d opened, %d closed", r.opened.Load(), r.closed.Load())
 			}
-			time.Sleep(10 * time.Second)
+			pass(10 * time.Second)
 			if n := len(r.Stats()); n != 0 {
 				t.Errorf("%d empty lanes are not forgotten", n)
 			}

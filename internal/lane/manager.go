@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/postroad/postroad/internal/mail"
@@ -19,6 +20,12 @@ type Options struct {
 	// works, in order. It is called by workers and sweeps, many at a time, and should be
 	// quick.
 	Done func(job *Job, attempts []mail.Attempt)
+
+	// Soon, when set, is told of a job that will be picked shortly if the lane goes on as
+	// it does, so that what must be done before can begin. It is called with the lane
+	// locked: it must be quick and not call back. At most twice as many waiting jobs of a
+	// tier are told of as there are sessions.
+	Soon func(job *Job)
 
 	// Room, when set, is told that a lane which had no room has some again.
 	Room func(Key)
@@ -39,6 +46,7 @@ type Manager struct {
 	mu      sync.RWMutex
 	lanes   map[Key]*lane
 	stopped bool
+	tight   atomic.Bool // see Tighten
 	workers sync.WaitGroup
 }
 
@@ -84,6 +92,15 @@ func (m *Manager) Offer(job *Job) error {
 	}
 }
 
+// Tighten has all lanes offer room for a fraction of their depth only, or for all of it
+// again: so one busy lane may hold much while memory is free, and no lane leaves the
+// others without once it is not.
+func (m *Manager) Tighten(on bool) {
+	if m.tight.Load() != on {
+		m.tight.Store(on)
+	}
+}
+
 // Room tells how many more jobs of a tier the lane takes now.
 func (m *Manager) Room(key Key, tier mail.Tier) int {
 	m.mu.RLock()
@@ -93,7 +110,8 @@ func (m *Manager) Room(key Key, tier mail.Tier) int {
 	case stopped:
 		return 0
 	case l == nil:
-		return clean(m.o.Limits(key)).Depth
+		limits := clean(m.o.Limits(key))
+		return m.usable(limits.Depth, limits)
 	}
 	return l.room(tier)
 }
@@ -120,6 +138,14 @@ func (m *Manager) lane(key Key) (*lane, error) {
 		m.lanes[key] = l
 	}
 	return l, nil
+}
+
+// usable is how much of a depth room is offered for.
+func (m *Manager) usable(depth int, l Limits) int {
+	if !m.tight.Load() {
+		return depth
+	}
+	return min(depth, max(depth/tightShare, l.Connections))
 }
 
 // clean makes limits that a lane can work with of any that are given.

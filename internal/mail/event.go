@@ -46,32 +46,32 @@ type Event struct {
 // Detail is what an event adds to its type: only the fields that apply are set.
 // It is stored and shown as JSON.
 type Detail struct {
-	Summary       string        `json:"summary,omitempty"`
-	Previous      string        `json:"previous_status,omitempty"`
-	Via           string        `json:"via,omitempty"`
-	KeyID         string        `json:"api_key_id,omitempty"`
-	AcceptMS      *int64        `json:"accept_ms,omitempty"`
-	ScheduledTime *time.Time    `json:"scheduled_time,omitempty"`
-	Site          string        `json:"site,omitempty"`
-	Pool          string        `json:"pool,omitempty"`
-	Attempt       int           `json:"attempt,omitempty"`
-	AttemptID     string        `json:"attempt_id,omitempty"`
-	Host          string        `json:"mx_host,omitempty"`
-	Source        string        `json:"source,omitempty"`
-	TLS           *TLSFacts     `json:"tls,omitempty"`
-	Reply         *Reply        `json:"reply,omitempty"`
-	Class         Class         `json:"class,omitempty"`
-	NextAttemptAt *time.Time    `json:"next_attempt_at,omitempty"`
-	AttemptsLeft  *int          `json:"attempts_left,omitempty"`
-	DeliveryMS    *int64        `json:"delivery_ms,omitempty"`
-	Bounce        *Bounce       `json:"bounce,omitempty"`
-	Suppression   *SuppressedBy `json:"suppression,omitempty"`
-	SuppressionID string        `json:"suppression_id,omitempty"`
-	Reason        string        `json:"reason,omitempty"` // uncertain_after_data, superseded, …
-	By            string        `json:"by,omitempty"`     // who did it: "key_…", "superseded"
-	SupersededBy  string        `json:"superseded_by,omitempty"`
-	FeedbackType  string        `json:"feedback_type,omitempty"`
-	ExpiresAt     *time.Time    `json:"expires_at,omitempty"`
-	Recipient     string        `json:"recipient,omitempty"` // of events that are not about a message
-	Object        string        `json:"object,omitempty"`    // id of the domain, key … they are about
+	Summary       string        `json:"summary,omitzero"`
+	Previous      string        `json:"previous_status,omitzero"`
+	Via           string        `json:"via,omitzero"`
+	KeyID         string        `json:"api_key_id,omitzero"`
+	AcceptMS      *int64        `json:"accept_ms,omitzero"`
+	ScheduledTime *time.Time    `json:"scheduled_time,omitzero"`
+	Site          string        `json:"site,omitzero"`
+	Pool          string        `json:"pool,omitzero"`
+	Attempt       int           `json:"attempt,omitzero"`
+	AttemptID     string        `json:"attempt_id,omitzero"`
+	Host          string        `json:"mx_host,omitzero"`
+	Source        string        `json:"source,omitzero"`
+	TLS           *TLSFacts     `json:"tls,omitzero"`
+	Reply         *Reply        `json:"reply,omitzero"`
+	Class         Class         `json:"class,omitzero"`
+	NextAttemptAt *time.Time    `json:"next_attempt_at,omitzero"`
+	AttemptsLeft  *int          `json:"attempts_left,omitzero"`
+	DeliveryMS    *int64        `json:"delivery_ms,omitzero"`
+	Bounce        *Bounce       `json:"bounce,omitzero"`
+	Suppression   *SuppressedBy `json:"suppression,omitzero"`
+	SuppressionID string        `json:"suppression_id,omitzero"`
+	Reason        string        `json:"reason,omitzero"` // uncertain_after_data, superseded, …
+	By            string        `json:"by,omitzero"`     // who did it: "key_…", "superseded"
+	SupersededBy  string        `json:"superseded_by,omitzero"`
+	FeedbackType  string        `json:"feedback_type,omitzero"`
+	ExpiresAt     *time.Time    `json:"expires_at,omitzero"`
+	Recipient     string        `json:"recipient,omitzero"` // of events that are not about a message
+	Object        string        `json:"object,omitzero"`    // id of the domain, key … they are about
 }

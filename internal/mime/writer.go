@@ -88,23 +88,38 @@ func (w *writer) end() {
 }
 
 // survey tells whether s is ASCII, and whether it can travel unencoded: then it also
-// has no NUL, no long lines, and nothing that could look like a boundary of ours.
+// has no NUL, no long lines, and nothing that could look like a boundary of ours. It
+// runs twice over every text, so it looks at many bytes at a time.
 func survey(s string) (ascii, plain bool) {
-	run := 0
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c >= utf8.RuneSelf {
-			return false, false
-		}
-		if c == '\n' || c == '\r' {
-			run = 0
-			continue
-		}
-		if run++; c == 0 || run > maxLine {
+	if !isASCII(s) {
+		return false, false
+	}
+	if strings.IndexByte(s, 0) >= 0 || strings.Contains(s, "--=_") {
+		return true, false
+	}
+	for rest := s; len(rest) > maxLine; {
+		end := strings.IndexByte(rest[:maxLine+1], '\n')
+		if end < 0 {
 			return true, false
 		}
+		rest = rest[end+1:]
 	}
-	return true, !strings.Contains(s, "--=_")
+	return true, true
+}
+
+func isASCII(s string) bool {
+	for len(s) >= 8 {
+		if (s[0]|s[1]|s[2]|s[3]|s[4]|s[5]|s[6]|s[7])&0x80 != 0 {
+			return false
+		}
+		s = s[8:]
+	}
+	for i := 0; i < len(s); i++ {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 func estimateText(s string) int64 {

@@ -37,16 +37,19 @@ type inspection struct {
 	hostname string
 	ask      *dns.Fresh
 	ours     []netip.Addr // of our hostname, when it has any
+	doubt    bool         // nobody could say which those are
 	rp       returnPath
 }
 
-// inspect asks for every record at once; they do not depend on one another, but for the
-// SPF ones, which may refer to where the return path leads.
+// inspect asks for every record at once; they do not depend on one another, but for
+// DMARC, which tells whether the return path counts.
 func (s *Domains) inspect(ctx context.Context, d *Domain) findings {
 	ctx, cancel := context.WithTimeout(ctx, checkBudget)
 	defer cancel()
 	in := &inspection{domain: d, hostname: s.hostname, ask: s.resolver.Fresh(ctx, d.Name)}
-	in.ours, _ = s.resolver.Addresses(ctx, s.hostname) // unknown: then only names are compared
+	var err error
+	in.ours, err = s.resolver.Addresses(ctx, s.hostname) // without any only names are compared
+	in.doubt = errors.Is(err, dns.ErrTemporary)
 	records := s.expected(d)
 	var wait sync.WaitGroup
 	judge := func(purpose string) {
@@ -58,11 +61,11 @@ func (s *Domains) inspect(ctx context.Context, d *Domain) findings {
 	}
 	judge(purposeDKIM)
 	judge(purposeReturnPath)
-	judge(purposeDMARC)
-	wait.Wait()
 	judge(purposeSPF)
 	wait.Wait()
-	at := s.now().UTC().Format("2006-01-02T15:04:05.000Z")
+	judge(purposeDMARC)
+	wait.Wait()
+	at := stamp(s.now())
 	for i := range records {
 		records[i].CheckedAt = &at
 	}
@@ -87,44 +90,20 @@ func (in *inspection) judge(ctx context.Context, r *Record) {
 // texts asks for the TXT records at r's name. ok is false when there is nothing to
 // judge: r then says why.
 func (in *inspection) texts(ctx context.Context, r *Record) (texts []string, ok bool) {
-	texts, server, err := in.ask.TXT(ctx, r.FQDN)
-	r.Resolver = server
+	l, ok := in.look(ctx, r)
+	return l.Texts, ok
+}
+
+// look is texts with what surrounds them.
+func (in *inspection) look(ctx context.Context, r *Record) (l dns.Look, ok bool) {
+	l, err := in.ask.Look(ctx, r.FQDN)
+	r.Resolver = l.Server
 	if err != nil {
-		in.nothing(ctx, r, err)
-		return nil, false
+		in.nothing(ctx, r, err, l)
+		return l, false
 	}
-	r.show(texts)
-	return texts, true
-}
-
-// nothing tells why there is no record: nobody could say, it was made one zone too low,
-// or there is none.
-func (in *inspection) nothing(ctx context.Context, r *Record, err error) {
-	if !errors.Is(err, dns.ErrNotFound) && !errors.Is(err, dns.ErrNoData) {
-		r.set(RecordUnknown, "The name servers gave no answer ("+cause(err)+"). Nothing is concluded from that; it will be asked again.")
-		return
-	}
-	if doubled, found := in.doubled(ctx, r); found {
-		r.set(RecordMissing, fmt.Sprintf("The record is at %s: your provider added the domain a second time. Enter only '%s' as its host.", doubled, r.Host))
-		return
-	}
-	r.set(RecordMissing, fmt.Sprintf("There is no %s record at %s. Add it; if you just did, it can take until the old answer's time is over.", r.Type, r.FQDN))
-}
-
-// doubled looks for the record where a provider puts it that adds the zone to a name
-// that has it already: host.acme.test.acme.test.
-func (in *inspection) doubled(ctx context.Context, r *Record) (name string, found bool) {
-	if r.Host == "@" {
-		return "", false
-	}
-	name = r.FQDN + "." + in.domain.Name
-	if r.Type == "MX" {
-		list, _, err := in.ask.MX(ctx, name)
-		return name, err == nil && len(list) > 0
-	}
-	texts, _, err := in.ask.TXT(ctx, name)
-	kind, _, _ := strings.Cut(r.Value, "1") // "v=DKIM", "v=spf"
-	return name, err == nil && slices.ContainsFunc(texts, func(t string) bool { return strings.HasPrefix(strings.TrimSpace(t), kind) })
+	r.show(l.Texts)
+	return l, true
 }
 
 func cause(err error) string {
@@ -136,8 +115,13 @@ func cause(err error) string {
 }
 
 func (in *inspection) judgeDKIM(ctx context.Context, r *Record) {
-	if texts, ok := in.texts(ctx, r); ok {
-		r.set(judgeDKIM(&in.domain.Keys[r.key], texts))
+	l, ok := in.look(ctx, r)
+	if ok {
+		r.set(judgeDKIM(&in.domain.Keys[r.key], l.Texts))
+		in.surround(ctx, r, l)
+	}
+	if r.KeepUntil != nil && (r.State == RecordMissing || r.State == RecordMismatch) {
+		r.Diagnosis = "This key signs no more, but mail it signed is still under way: keep its record until " + *r.KeepUntil + ". " + r.Diagnosis
 	}
 }
 
@@ -163,7 +147,7 @@ func (in *inspection) judgeReturnPath(ctx context.Context, r *Record) {
 	case errors.Is(err, dns.ErrNoData):
 		in.judgeHost(ctx, r, err)
 	default:
-		in.nothing(ctx, r, err)
+		in.nothing(ctx, r, err, dns.Look{})
 	}
 	in.rp.unknown = r.State == RecordUnknown
 }
@@ -183,23 +167,46 @@ func (in *inspection) judgeMX(ctx context.Context, r *Record, list []dns.MX) {
 		r.set(RecordUnknown, "The mail exchangers there could not be looked up. Nothing is concluded from that; it will be asked again.")
 		return
 	}
-	r.set(RecordMismatch, "Bounces would go to another server: its MX is not "+in.hostname+".")
+	if r.set(RecordMismatch, "Bounces would go to another server: its MX is not "+in.hostname+"."); in.wildHost(ctx, r, list) {
+		r.Diagnosis += " " + wildReturnPath
+	}
 }
 
 // judgeHost looks at a name without MX: it is its own exchanger (RFC 5321 §5.1).
 func (in *inspection) judgeHost(ctx context.Context, r *Record, without error) {
-	us, err := in.isUs(ctx, r.FQDN)
+	addrs, alias, err := in.ask.Addresses(ctx, r.FQDN)
+	us, doubt := in.leadsToUs(addrs, alias)
+	if alias != "" {
+		r.show([]string{aliasFound + alias})
+	} else {
+		r.show(textsOf(addrs))
+	}
 	switch {
-	case us:
+	case err == nil && us:
 		in.rp.aIsUs = true
 		r.set(RecordFound, "")
+	case err == nil && doubt != nil:
+		in.nothing(ctx, r, doubt, dns.Look{})
 	case err == nil:
-		r.set(RecordMismatch, "Bounces would go to another server: the name has an address, but it is not "+in.hostname+"'s.")
+		in.judgeAddress(ctx, r)
 	case errors.Is(err, dns.ErrTemporary):
-		in.nothing(ctx, r, err)
+		in.nothing(ctx, r, err, dns.Look{})
 	default:
-		in.nothing(ctx, r, without)
+		in.nothing(ctx, r, without, dns.Look{})
 	}
+}
+
+const wildReturnPath = "A wildcard record answers there as it does for every name: this record still has to be made, and then goes before it."
+
+// judgeAddress tells of a name with addresses that are not ours: a wildcard's, or those a
+// provider gives out in place of the alias that was entered.
+func (in *inspection) judgeAddress(ctx context.Context, r *Record) {
+	why := "Bounces would go to another server: the name has an address, but it is not " + in.hostname + "'s. "
+	if in.wildHost(ctx, r, nil) {
+		r.set(RecordMismatch, why+wildReturnPath)
+		return
+	}
+	r.set(RecordMismatch, why+"If you entered a CNAME, your provider replaces it by addresses of its own (CNAME flattening, or a proxy): turn that off for this name, or publish the MX record instead.")
 }
 
 // isUs tells whether a host is this server: by name, as an alias, or by address.
@@ -214,76 +221,61 @@ func (in *inspection) isUs(ctx context.Context, host string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	return in.leadsToUs(addrs, alias)
+}
+
+// leadsToUs tells whether addresses, or the name they stand at, are ours.
+func (in *inspection) leadsToUs(addrs []netip.Addr, alias string) (bool, error) {
 	if strings.EqualFold(alias, in.hostname) {
 		return true, nil
 	}
+	if in.doubt {
+		return false, dns.ErrTemporary
+	}
 	return slices.ContainsFunc(addrs, func(a netip.Addr) bool { return slices.Contains(in.ours, a) }), nil
+}
+
+// aliasFound is before the target of an alias that stands where another record could.
+const aliasFound = "CNAME "
+
+func textsOf(addrs []netip.Addr) (texts []string) {
+	for _, a := range addrs {
+		texts = append(texts, a.String())
+	}
+	return texts
 }
 
 // judgeSPF looks at the return path's record, which is the one receivers ask for, or at
 // the domain's own, which is advice.
 func (in *inspection) judgeSPF(ctx context.Context, r *Record) {
-	texts, ok := in.texts(ctx, r)
+	l, ok := in.look(ctx, r)
 	if !ok {
-		if r.Host == "@" && r.State == RecordMissing {
-			r.optional()
+		if r.Host == "@" && r.State == RecordMissing && l.Alias == "" {
+			in.optional(ctx, r)
 		}
 		return
 	}
-	view := spfView{hostname: in.hostname, addrs: in.ours}
-	if r.Host != "@" {
-		view.mxIsUs, view.aIsUs = in.rp.mxIsUs, in.rp.aIsUs
-	}
-	state, diagnosis := judgeSPF(texts, view)
+	state, diagnosis := judgeSPF(ctx, in.ask, r.FQDN, in.hostname, in.ours, l.Texts)
 	switch {
+	case state == RecordMissing && l.Alias != "":
+		r.set(state, aliased(r, l.Alias)+", whose records count: it has no SPF record. Your provider may offer to flatten the alias (ALIAS, ANAME), so that the name can have records of its own.")
 	case state == RecordMissing && r.Host == "@":
-		r.optional()
-	case state != RecordMissing:
-		r.set(state, diagnosis)
+		in.optional(ctx, r)
+	case state == RecordMissing:
+		in.nothing(ctx, r, dns.ErrNoData, l)
+	case state == RecordMismatch && in.doubt && len(spfOf(l.Texts)) == 1:
+		r.set(RecordUnknown, "The addresses of "+in.hostname+" could not be looked up. Nothing is concluded from that; it will be asked again.")
 	default:
-		in.nothing(ctx, r, dns.ErrNoData)
+		r.set(state, diagnosis)
 	}
 }
 
 // optional is the verdict on a domain without SPF of its own.
-func (r *Record) optional() {
+func (in *inspection) optional(ctx context.Context, r *Record) {
 	r.set(RecordMissing, "There is no SPF record. Receivers look for it at the return path, so it is optional here.")
 	r.verdict = CheckPass
-}
-
-// judgeDMARC looks at the domain's record, else at those of the domains above it, whose
-// policy then holds (RFC 9989 §4.10).
-func (in *inspection) judgeDMARC(ctx context.Context, r *Record) {
-	texts, ok := in.texts(ctx, r)
-	state, policy, diagnosis := judgeDMARC(texts)
-	if ok && state != RecordMissing {
-		r.set(state, diagnosis)
-		if policy == "none" {
-			r.verdict = CheckWarn
-		}
-		return
-	}
-	if !ok && r.State == RecordUnknown {
-		return
-	}
-	parent := in.domain.Name
-	for range 4 {
-		_, parent, _ = strings.Cut(parent, ".")
-		if !strings.Contains(parent, ".") {
-			break
-		}
-		above, _, err := in.ask.TXT(ctx, "_dmarc."+parent)
-		if state, policy, _ = judgeDMARC(above); err == nil && state == RecordFound {
-			r.show(above)
-			r.set(RecordFound, "It has none of its own; the policy of "+parent+" holds (p="+policy+").")
-			if policy == "none" {
-				r.verdict = CheckWarn
-			}
-			return
-		}
-	}
-	if ok {
-		in.nothing(ctx, r, dns.ErrNoData)
+	if zone, found := in.tooLow(ctx, r); found {
+		r.Diagnosis += " One is at " + r.FQDN + "." + zone + ": your provider added the domain a second time."
 	}
 }
 
@@ -319,12 +311,12 @@ func (r *Record) weigh() string {
 	return CheckWarn
 }
 
-// dkim is pass when a needed key's record is there, fail when certainly none is.
+// dkim is pass when a record is there that the domain is verified by, fail when certainly none is.
 func (f *findings) dkim(d *Domain) string {
 	verdict := CheckFail
 	for i := range f.records {
 		r := &f.records[i]
-		if r.Purpose != purposeDKIM || !r.Required {
+		if r.Purpose != purposeDKIM || !r.carries {
 			continue
 		}
 		switch r.State {

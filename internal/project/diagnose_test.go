@@ -1,9 +1,13 @@
 package project
 
 import (
+	"context"
+	"net/netip"
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/postroad/postroad/internal/dns"
 )
 
 // FuzzDiagnose hands what anybody may publish to all judges.
@@ -18,11 +22,13 @@ func FuzzDiagnose(f *testing.F) {
 		for _, texts := range [][]string{{one}, {two}, {one, two}} {
 			for _, judged := range []func() (string, string){
 				func() (string, string) { return judgeDKIM(key, texts) },
-				func() (string, string) { return judgeSPF(texts, spfView{hostname: "mx.post.test"}) },
-				func() (string, string) { state, _, why := judgeDMARC(texts); return state, why },
+				func() (string, string) {
+					return judgeSPF(t.Context(), echo(texts), "acme.test", "mx.post.test", []netip.Addr{netip.MustParseAddr("192.0.2.25")}, texts)
+				},
+				func() (string, string) { return fuzzDMARC(texts) },
 			} {
 				state, why := judged()
-				if state == RecordMismatch && why == "" || len(why) > 500 || !utf8.ValidString(why) || strings.ContainsAny(why, "\x00\r\n\x1b") {
+				if state == RecordMismatch && why == "" || len(why) > 700 || !utf8.ValidString(why) || strings.ContainsAny(why, "\x00\r\n\x1b") {
 					t.Fatalf("%q: %s, %q", texts, state, why)
 				}
 			}
@@ -31,6 +37,35 @@ func FuzzDiagnose(f *testing.F) {
 			}
 		}
 	})
+}
+
+// echo is a DNS in which every name has these texts.
+type echo []string
+
+func (e echo) TXT(context.Context, string) ([]string, string, error) { return e, "", nil }
+func (e echo) MX(_ context.Context, name string) ([]dns.MX, string, error) {
+	return []dns.MX{{Host: name}}, "", nil
+}
+func (e echo) Addresses(context.Context, string) ([]netip.Addr, string, error) {
+	return nil, "", dns.ErrNoData
+}
+
+// fuzzDMARC judges texts that stand at every name of the DNS.
+func fuzzDMARC(texts []string) (state, why string) {
+	t := &tree{known: map[string]*dmarcRecord{}, ask: func(context.Context, string) ([]string, error) { return texts, nil }}
+	d := &Domain{Name: "a.b.c.d.e.f.g.h.acme.test", ReturnPath: "bounce"}
+	found, _ := t.climb(context.Background(), d.Name)
+	if len(t.known) > 8 {
+		panic("more than eight questions")
+	}
+	org := organization(d.Name, found)
+	top := holding(d.Name, org, found)
+	if top == nil {
+		return RecordMissing, ""
+	}
+	policy, tag, _ := top.record.policy(top.domain == d.Name, true)
+	view := &DMARC{Policy: policy, Tag: tag, FoundAt: top.domain, Org: org, SPF: Alignment{Domain: "bounce." + d.Name}}
+	return RecordFound, view.words(d, top.domain == d.Name, top.record)
 }
 
 func FuzzReadPEM(f *testing.F) {

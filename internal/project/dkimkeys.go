@@ -24,11 +24,19 @@ const (
 	Ed25519 = "ed25519"
 )
 
-// What a key is there for.
+// What a key is there for:
+//
+//	pending ─▶ active ─▶ retired ─▶ forgotten
+//	   ▲─────────┘  ▲───────┘
+//
+// A key becomes active when its record is found, or by order; of each kind, RSA and
+// Ed25519, one at a time is. It goes back to pending when its record vanished and the
+// domain does without, or has failed. Another key that became active retires it; an
+// order can take that back until its private key is thrown away.
 const (
 	KeyPending = "pending" // its record was not found yet; signs nothing
 	KeyActive  = "active"  // signs
-	KeyRetired = "retired" // signs nothing any more; its record may go
+	KeyRetired = "retired" // signs nothing any more; its record may go after KeepUntil
 )
 
 const (

@@ -85,7 +85,7 @@ func (s *Domains) know(ctx context.Context, project int64, name string) (*knownD
 	return next, nil
 }
 
-// read asks the store. Keys of a version already known are not opened again.
+// read asks the store. Keys of a revision already known are not opened again.
 func (s *Domains) read(ctx context.Context, project int64, name string, old *knownDomain) (*knownDomain, error) {
 	k := &knownDomain{}
 	d, err := s.store.DomainByName(ctx, project, name)
@@ -99,7 +99,7 @@ func (s *Domains) read(ctx context.Context, project int64, name string, old *kno
 	}
 	k.domain = d
 	k.until.Store(s.now().Add(domainFresh).UnixNano())
-	if old != nil && old.err == nil && old.domain.ID == d.ID && old.domain.Version == d.Version {
+	if old != nil && old.err == nil && old.domain.ID == d.ID && old.domain.Revision == d.Revision {
 		k.signing = old.signing
 		return k, nil
 	}

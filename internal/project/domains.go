@@ -3,6 +3,7 @@ package project
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -34,13 +35,16 @@ func (d *Domain) CanSend() bool { return d.Status == DomainVerified || d.Status 
 
 // DomainStore is what Domains asks to be remembered; Store has it all.
 type DomainStore interface {
-	Projects(ctx context.Context) ([]Project, error)
 	CreateDomain(ctx context.Context, d Domain, once *mail.Once, answer func(Domain) mail.Answer) (Domain, error)
 	DomainByName(ctx context.Context, project int64, name string) (Domain, error)
 	DomainByID(ctx context.Context, project int64, id mail.ID) (Domain, error)
 	Domains(ctx context.Context, project int64) ([]Domain, error)
 	UpdateDomain(ctx context.Context, d Domain, ifVersion int64, events []mail.Event) (Domain, error)
+	UpdateDomainOnce(ctx context.Context, d Domain, once *mail.Once, answer func(Domain) mail.Answer) (Domain, error)
+	RecordCheck(ctx context.Context, d Domain, events []mail.Event) (Domain, error)
+	DomainsDue(ctx context.Context, now time.Time, limit int) (due []Domain, next time.Time, err error)
 	DeleteDomain(ctx context.Context, project int64, id mail.ID, force bool, by string, now time.Time) error
+	Remembered(ctx context.Context, owner mail.Owner, route, key string, now time.Time) (mail.Answer, error)
 }
 
 // DomainsOptions are the parts Domains is built from.
@@ -121,7 +125,7 @@ func (s *Domains) Update(ctx context.Context, project int64, ref string, c Domai
 	if c.DefaultFrom != nil && *c.DefaultFrom != "" && (mail.Address{Email: *c.DefaultFrom}).Domain() != d.Name {
 		return Domain{}, mail.Faults{{Code: "invalid_value", Field: "default_from", Pointer: "#/default_from", Message: "default_from must be an address of " + d.Name + "."}}
 	}
-	return s.change(ctx, d, ifVersion, func(d *Domain) []mail.Event {
+	return s.change(ctx, d, ifVersion, func(d *Domain) error {
 		if c.TLS != nil {
 			d.TLS = *c.TLS
 		}
@@ -147,21 +151,32 @@ func (s *Domains) Delete(ctx context.Context, project int64, ref string, force b
 	return nil
 }
 
-// change applies f to the domain as it is now, again when somebody else was faster,
-// unless the caller insists on a version.
-func (s *Domains) change(ctx context.Context, d Domain, ifVersion int64, f func(*Domain) []mail.Event) (Domain, error) {
-	for try := 0; ; try++ {
-		want := d.Version
-		if ifVersion != 0 {
-			want = ifVersion
+// change applies an owner's change to the domain as it is now, again when somebody else
+// was faster, unless the caller insists on a version.
+func (s *Domains) change(ctx context.Context, d Domain, ifVersion int64, f func(*Domain) error) (Domain, error) {
+	return s.keep(ctx, d, func(d Domain) (Domain, error) {
+		if ifVersion != 0 && d.Version != ifVersion {
+			return Domain{}, fmt.Errorf("version %d: %w", d.Version, errOutdated)
 		}
-		events := f(&d)
-		kept, err := s.store.UpdateDomain(ctx, d, want, events)
+		if err := f(&d); err != nil {
+			return Domain{}, err
+		}
+		return s.store.UpdateDomain(ctx, d, d.Version, nil)
+	})
+}
+
+// errOutdated is a [mail.ErrStale] that trying again does not mend.
+var errOutdated = fmt.Errorf("the caller asked for another: %w", mail.ErrStale)
+
+// keep writes until nobody was faster: each time with the domain as it is by then.
+func (s *Domains) keep(ctx context.Context, d Domain, write func(Domain) (Domain, error)) (Domain, error) {
+	for try := 0; ; try++ {
+		kept, err := write(d)
 		if err == nil {
 			s.forget(kept.Project, kept.Name)
 			return kept, nil
 		}
-		if !errors.Is(err, mail.ErrStale) || ifVersion != 0 || try == 4 {
+		if !errors.Is(err, mail.ErrStale) || errors.Is(err, errOutdated) || try == 4 {
 			return Domain{}, err
 		}
 		if d, err = s.store.DomainByID(ctx, d.Project, d.ID); err != nil {

@@ -1,7 +1,9 @@
 package project
 
 import (
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -25,7 +27,11 @@ type Record struct {
 	Resolver  string   `json:"resolver,omitempty"` // the name server that said so
 	CheckedAt *string  `json:"checked_at"`         // RFC 3339 in UTC with milliseconds; nil: never
 
+	KeepUntil *string `json:"keep_until,omitempty"` // of a key that signs no more: until then its record is needed
+	DMARC     *DMARC  `json:"dmarc,omitempty"`      // what the policy comes to, where there is one
+
 	key     int    // of Domain.Keys, for DKIM
+	carries bool   // finding it verifies the domain
 	verdict string // where it is not what State says
 }
 
@@ -58,7 +64,7 @@ func (s *Domains) Records(d Domain) []Record {
 	for i := range records {
 		for j := range last {
 			if r, was := &records[i], &last[j]; r.FQDN == was.FQDN && r.Type == was.Type && r.Value == was.Value {
-				r.Found, r.State, r.Diagnosis, r.Resolver, r.CheckedAt = was.Found, was.State, was.Diagnosis, was.Resolver, was.CheckedAt
+				r.Found, r.State, r.Diagnosis, r.Resolver, r.CheckedAt, r.DMARC = was.Found, was.State, was.Diagnosis, was.Resolver, was.CheckedAt, was.DMARC
 			}
 		}
 	}
@@ -80,8 +86,16 @@ func (s *Domains) expected(d *Domain) []Record {
 		})
 	}
 	for i := range d.Keys {
-		if k := &d.Keys[i]; k.State != KeyRetired {
-			add(purposeDKIM, "TXT", k.Selector+"._domainkey", k.Record(), d.needs(k), i)
+		k := &d.Keys[i]
+		if k.State == KeyRetired && !k.KeepUntil.After(s.now()) {
+			continue
+		}
+		add(purposeDKIM, "TXT", k.Selector+"._domainkey", k.Record(), d.needs(k), i)
+		r := &records[len(records)-1]
+		r.carries = d.carries(k)
+		if k.State == KeyRetired {
+			until := stamp(k.KeepUntil)
+			r.KeepUntil = &until
 		}
 	}
 	add(purposeReturnPath, "MX", d.ReturnPath, "10 "+s.hostname, false, -1)
@@ -91,19 +105,31 @@ func (s *Domains) expected(d *Domain) []Record {
 	return records
 }
 
-// needs tells whether the domain is verified by the key's record: an RSA key's, or, in a
-// domain without any, an Ed25519 key's, which some big receivers do not verify.
-func (d *Domain) needs(k *DKIMKey) bool {
-	if k.isRSA() {
+// carries tells whether the domain is verified by the key's record: an RSA key's, or, in a
+// domain without any, an Ed25519 key's, which some big receivers do not verify. An RSA key
+// that is yet to join the Ed25519 one does not count as being there.
+func (d *Domain) carries(k *DKIMKey) bool {
+	switch {
+	case k.State == KeyRetired:
+		return false
+	case k.isRSA():
 		return true
 	}
-	for i := range d.Keys {
-		if d.Keys[i].isRSA() && d.Keys[i].State != KeyRetired {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(d.Keys, func(o DKIMKey) bool {
+		return o.isRSA() && o.State != KeyRetired && !(o.Rotated && o.waits())
+	})
 }
+
+// needs is carries for those who publish: while another key of its kind signs, the record
+// of the one that is to follow can wait.
+func (d *Domain) needs(k *DKIMKey) bool {
+	return d.carries(k) && (k.State == KeyActive || !slices.ContainsFunc(d.Keys, func(o DKIMKey) bool {
+		return o.State == KeyActive && d.carries(&o)
+	}))
+}
+
+// stamp is a time as records show it.
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
 // show keeps what was found, fit to be shown: at most ten texts of 1 KB.
 func (r *Record) show(found []string) {

@@ -28,8 +28,17 @@ type Store interface {
 	DomainByName(ctx context.Context, project int64, name string) (Domain, error)
 	DomainByID(ctx context.Context, project int64, id mail.ID) (Domain, error)
 	Domains(ctx context.Context, project int64) ([]Domain, error)
-	// UpdateDomain keeps the domain as given with these events (domain.verified …).
+	// UpdateDomain keeps the domain as its owner changed it, with these events. It must stand at
+	// d.Revision, and at ifVersion unless that is 0; else mail.ErrStale.
 	UpdateDomain(ctx context.Context, d Domain, ifVersion int64, events []mail.Event) (Domain, error)
+	// UpdateDomainOnce is UpdateDomain under an idempotency key: a used one is *mail.Replayed.
+	UpdateDomainOnce(ctx context.Context, d Domain, once *mail.Once, answer func(Domain) mail.Answer) (Domain, error)
+	// RecordCheck keeps what a check found, with its events (domain.verified …). Version stays: who
+	// edits the domain is not disturbed. It must stand at d.Revision, else mail.ErrStale.
+	RecordCheck(ctx context.Context, d Domain, events []mail.Event) (Domain, error)
+	// DomainsDue gives domains of all projects whose NextCheckAt has come, longest due first,
+	// and when the next of the others' will; zero: there are no others.
+	DomainsDue(ctx context.Context, now time.Time, limit int) (due []Domain, next time.Time, err error)
 	// DeleteDomain removes it; without force it is mail.ErrExists while mail of it waits. With
 	// force that mail becomes Failed (domain_removed) in the same commit.
 	DeleteDomain(ctx context.Context, project int64, id mail.ID, force bool, by string, now time.Time) error
@@ -111,7 +120,8 @@ type Domain struct {
 	CreatedAt     time.Time
 	LastCheckedAt time.Time
 	NextCheckAt   time.Time
-	Version       int64
+	Version       int64 // counts its owner's changes; the ETag
+	Revision      int64 // counts all changes, those of checks too
 }
 
 // DKIMKey is one signing key of a domain.
@@ -119,9 +129,16 @@ type DKIMKey struct {
 	Selector  string    `json:"selector"`
 	Algorithm string    `json:"algorithm"` // "rsa2048", "ed25519"
 	State     string    `json:"state"`     // "pending", "active", "retired"
-	Sealed    []byte    `json:"sealed"`    // the private key (PKCS #8), encrypted at rest
+	Sealed    []byte    `json:"sealed"`    // the private key (PKCS #8), encrypted at rest; nil once it is no longer needed
 	Public    []byte    `json:"public"`    // what p= says, before base64
 	CreatedAt time.Time `json:"created_at"`
 	// MissingSince is when the record of an active key was first not there; zero: it is.
 	MissingSince time.Time `json:"missing_since,omitzero"`
+
+	// Rotated: it was made to follow another key, or to join one; not with its domain.
+	Rotated      bool      `json:"rotated,omitzero"`
+	OverlapHours int       `json:"overlap_hours,omitzero"` // how long the key before it stays published
+	ActivatedAt  time.Time `json:"activated_at,omitzero"`  // when it first signed; zero: never
+	RetiredAt    time.Time `json:"retired_at,omitzero"`
+	KeepUntil    time.Time `json:"keep_until,omitzero"` // a retired key's record: mail it signed is under way
 }

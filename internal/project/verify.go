@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +23,7 @@ const (
 	firstCheck = time.Minute    // after it was made
 	passEvery  = time.Minute    // other nodes make domains too
 	checkers   = 4              // domains checked at a time
+	passLimit  = 256            // domains read at a time
 )
 
 // Verify checks a domain now, by name or identifier, and gives it as it stands after.
@@ -48,7 +48,10 @@ func (s *Domains) verify(ctx context.Context, d Domain) (Domain, error) {
 		return Domain{}, err // our caller went away: that is no finding
 	}
 	before := d.Status
-	d, err := s.change(ctx, d, 0, func(d *Domain) []mail.Event { return d.learn(f, s.now()) })
+	d, err := s.keep(ctx, d, func(d Domain) (Domain, error) {
+		events := d.learn(f, s.now())
+		return s.store.RecordCheck(ctx, d, events)
+	})
 	if err == nil && d.Status != before {
 		s.log.InfoContext(ctx, "domain status changed", "domain", d.ID.Text(mail.PrefixDomain), "name", d.Name, "from", before, "to", d.Status)
 	}
@@ -63,6 +66,7 @@ func (d *Domain) learn(f findings, now time.Time) []mail.Event {
 		d.ReturnPathOK = *f.returnPathOK
 	}
 	d.learnKeys(f, now)
+	d.forgetKeys(now)
 	before := d.Status
 	d.Status = d.next(f.checks["dkim"], now)
 	if d.Status == DomainFailed {
@@ -73,33 +77,6 @@ func (d *Domain) learn(f findings, now time.Time) []mail.Event {
 		return nil
 	}
 	return []mail.Event{d.event(before, now)}
-}
-
-// learnKeys turns keys on whose records are there. One that was on and whose record
-// vanished goes off when the domain does without it; else it signs on until the domain
-// has failed.
-func (d *Domain) learnKeys(f findings, now time.Time) {
-	d.Keys = slices.Clone(d.Keys) // what is cached shares them
-	for _, r := range f.records {
-		if r.Purpose != purposeDKIM {
-			continue
-		}
-		at := slices.IndexFunc(d.Keys, func(k DKIMKey) bool {
-			return k.Selector+"._domainkey" == r.Host && k.Record() == r.Value && k.State != KeyRetired
-		})
-		if at < 0 {
-			continue // changed meanwhile
-		}
-		switch k := &d.Keys[at]; {
-		case r.State == RecordFound:
-			k.State, k.MissingSince = KeyActive, time.Time{}
-		case r.State == RecordUnknown || k.State != KeyActive:
-		case !r.Required:
-			k.State = KeyPending
-		case k.MissingSince.IsZero():
-			k.MissingSince = now
-		}
-	}
 }
 
 // retireMissing turns off the keys whose records are gone, when the domain failed.
@@ -141,10 +118,25 @@ func (d *Domain) missingSince(now time.Time) time.Time {
 	return last
 }
 
+// waitsSince tells since when somebody waits for a record of the domain to be found: its
+// first, or that of a key that is to follow another.
+func (d *Domain) waitsSince() (since time.Time, waits bool) {
+	if d.Status == DomainPending {
+		return d.CreatedAt, true
+	}
+	for i := range d.Keys {
+		if k := &d.Keys[i]; k.Rotated && k.waits() && k.CreatedAt.After(since) {
+			since, waits = k.CreatedAt, true
+		}
+	}
+	return since, waits
+}
+
 // pause is how long until the next check, give or take a tenth.
 func (d *Domain) pause(now time.Time) time.Duration {
 	wait := 6 * time.Hour
-	age := now.Sub(d.CreatedAt)
+	since, waits := d.waitsSince()
+	age := now.Sub(since)
 	switch {
 	case d.Checks["dkim"] == CheckUnknown:
 		wait = 5 * time.Minute
@@ -152,7 +144,7 @@ func (d *Domain) pause(now time.Time) time.Duration {
 		wait = 15 * time.Minute
 	case d.Status == DomainFailed:
 		wait = time.Hour
-	case d.Status != DomainPending:
+	case !waits:
 	case age < time.Hour:
 		wait = 2 * time.Minute
 	case age < 6*time.Hour:
@@ -207,7 +199,7 @@ func (s *Domains) stir() {
 
 // pass checks the domains whose time it is and tells how long until the next one's.
 func (s *Domains) pass(ctx context.Context) time.Duration {
-	due, next, err := s.due(ctx)
+	due, next, err := s.store.DomainsDue(ctx, s.now(), passLimit)
 	if err != nil {
 		if ctx.Err() == nil {
 			s.log.WarnContext(ctx, "the domains cannot be read", "error", err)
@@ -229,29 +221,11 @@ func (s *Domains) pass(ctx context.Context) time.Duration {
 		})
 	}
 	wait.Wait()
+	switch {
+	case len(due) == passLimit: // there may be more
+		return time.Second
+	case next.IsZero():
+		return passEvery
+	}
 	return min(max(next.Sub(s.now()), time.Second), passEvery)
-}
-
-// due gives the domains whose time it is, and when the next one's will be.
-func (s *Domains) due(ctx context.Context) (due []Domain, next time.Time, err error) {
-	now := s.now()
-	next = now.Add(passEvery)
-	projects, err := s.store.Projects(ctx)
-	if err != nil {
-		return nil, next, err
-	}
-	for _, p := range projects {
-		domains, err := s.store.Domains(ctx, p.Row)
-		if err != nil {
-			return nil, next, err
-		}
-		for _, d := range domains {
-			if !d.NextCheckAt.After(now) {
-				due = append(due, d)
-			} else if d.NextCheckAt.Before(next) {
-				next = d.NextCheckAt
-			}
-		}
-	}
-	return due, next, nil
 }

@@ -29,6 +29,7 @@ type ledger struct {
 	max          int
 	contentBytes int64
 	maxContent   int64
+	tighten      func(bool) // told, with every change, whether more than half is taken
 }
 
 // Of what may be held, the share each tier may fill: less urgent mail never takes the
@@ -42,8 +43,14 @@ func (g *ledger) reserve(n int, tier mail.Tier) bool {
 	if g.held+n > g.max*tierShare[tier]/100 {
 		return false
 	}
-	g.held += n
+	g.count(n)
 	return true
+}
+
+// count is called with the lock held.
+func (g *ledger) count(n int) {
+	g.held += n
+	g.tighten(g.held > g.max/2)
 }
 
 // free tells how many places a tier may take.
@@ -56,7 +63,7 @@ func (g *ledger) free(tier mail.Tier) int {
 // take counts n deliveries that were claimed.
 func (g *ledger) take(n int) {
 	g.mu.Lock()
-	g.held += n
+	g.count(n)
 	g.mu.Unlock()
 }
 
@@ -64,7 +71,7 @@ func (g *ledger) take(n int) {
 func (g *ledger) release(n int) (roomy bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.held -= n
+	g.count(-n)
 	return g.held <= g.max/2
 }
 
@@ -129,7 +136,7 @@ func (g *ledger) remove(l *load) (roomy bool) {
 		g.unlink(l)
 	}
 	g.contentBytes -= l.content
-	g.held -= len(l.Works)
+	g.count(-len(l.Works))
 	return g.held <= g.max/2
 }
 

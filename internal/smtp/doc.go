@@ -22,7 +22,8 @@
 // connection lost in a transaction would be uncertain (today: only those lost
 // after the dot), no second host could be tried, and a site that does not swallow the
 // chunk of a refused MAIL would read our text as commands. Lanes hide the round trip with a
-// second connection; the processor time it saves is measured in BenchmarkDATAAgainstBDAT.
+// second connection. What it would save is processor time: for a message of 2 KB over
+// loopback 17 µs instead of 31 µs, both ends together (BenchmarkDATAAgainstBDAT in deliver).
 //
 // Two things end a conversation early. The caller's wish to begin nothing more needs
 // no support here: it does not call Send. A ctx that ends closes the connection at

@@ -19,6 +19,7 @@ import (
 type Store interface {
 	submit.Store
 	queue.Store
+	queue.Reporter
 	archive.Store
 	feedback.Store
 	project.Store

@@ -25,6 +25,7 @@ type Options struct {
 	Dir  string            // holds its data and logs
 	Env  map[string]string // settings over the harness' own; an empty value leaves one out
 	Bare bool              // no settings but Env: as a new user starts it
+	Path string            // of the binary; "" = what Binary builds
 }
 
 // Postroad is a process of ours.
@@ -66,9 +67,11 @@ func Start(t testing.TB, o Options) *Postroad {
 
 // Launch starts a Postroad and waits until it is ready.
 func Launch(ctx context.Context, o Options) (*Postroad, error) {
-	binary, err := Binary()
-	if err != nil {
-		return nil, err
+	binary, err := o.Path, error(nil)
+	if binary == "" {
+		if binary, err = Binary(); err != nil {
+			return nil, err
+		}
 	}
 	addr, err := freePort("127.0.0.1:0")
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 var testTotals string
 
 // runTests runs every test, with the race detector where a C compiler is there for it.
-// Of packages it prints go test's own line, of tests those that failed or were skipped.
+// Of packages it prints go test's own line, of tests what is worth reading: see endTest.
 func runTests(o options) error {
 	args, environ := []string{"test", "-json", "-timeout", o.timeout.String()}, []string{"CGO_ENABLED=0"}
 	if o.quick {
@@ -136,27 +136,24 @@ func (t *tally) endPackage(e event, name string) {
 	}
 }
 
+// endTest shows what a test that failed or was skipped said, and of scenarios (test/…)
+// also what those that passed measured and counted.
 func (t *tally) endTest(e event, name string) {
+	show := true
 	switch e.Action {
 	case "pass":
 		t.passed++
-		if t.verbose {
-			fmt.Printf("--- PASS: %s\n", name)
-		}
-		for _, line := range t.output[name] {
-			if strings.Contains(line, reported) {
-				fmt.Print(line)
-			}
-		}
-		return
+		show = t.verbose || strings.HasPrefix(e.Package, scenarios)
 	case "fail":
 		t.failed++
 	case "skip":
 		t.skipped++
 	}
-	fmt.Print(strings.Join(t.output[name], ""))
+	for _, line := range t.output[name] {
+		if passed := strings.HasPrefix(strings.TrimSpace(line), "--- PASS"); show && (!passed || t.verbose) && !strings.HasPrefix(line, "=== ") {
+			fmt.Print(line)
+		}
+	}
 }
 
-// reported marks a line that a passing test wants seen, e.g. counts of a crash test:
-// t.Logf("report: …").
-const reported = "report: "
+const scenarios = "github.com/postroad/postroad/test/"

@@ -9,6 +9,7 @@ const PAGE = 50;
 let key = "";
 let live = true;
 let environment = "";
+let project = "";
 let newest = "";     // a digest of what the list shows: only a changed one is drawn
 let rowsShown = PAGE;
 let timer = 0;
@@ -69,19 +70,26 @@ function forget() {
 async function enter() {
   const me = await ask("/v1/me");
   environment = me.environment || (me.key && me.key.environment) || "";
-  const project = me.project && (me.project.name || me.project);
+  const named = me.project && (me.project.name || me.project);
+  project = typeof named === "string" ? named : "";
   document.body.classList.toggle("test", environment === "test");
-  $("where").textContent = typeof project === "string" ? project : "";
+  $("where").textContent = project;
   $("env").textContent = environment === "test" ? "TEST" : "LIVE";
   $("from-field").hidden = environment === "test";
 }
 
 // ---- which view -----------------------------------------------------------------------
 
-const selected = () => new URLSearchParams(location.search).get("message") || "";
+// A message's address is the one in the API's answers: /p/PROJECT/messages/ID.
+function selected() {
+  const m = /^\/p\/[^/]+\/messages\/([^/]+)$/.exec(location.pathname);
+  return m ? decodeURIComponent(m[1]) : "";
+}
+
+const addressOf = (id) => (id ? "/p/" + encodeURIComponent(project || "default") + "/messages/" + encodeURIComponent(id) : "/");
 
 function open(id) {
-  history.pushState(null, "", id ? "/?message=" + encodeURIComponent(id) : "/");
+  history.pushState(null, "", addressOf(id));
   show().then(() => (id ? $("detail-title") : $("main")).focus());
 }
 
@@ -151,7 +159,7 @@ async function readPages(wanted) {
 }
 
 function row(m) {
-  const link = node("a", { href: "/?message=" + encodeURIComponent(m.message_id), "data-message": m.message_id }, m.subject || "(no subject)");
+  const link = node("a", { href: addressOf(m.message_id), "data-message": m.message_id }, m.subject || "(no subject)");
   const explained = ["deferred", "bounced", "complained", "suppressed", "failed", "held"].includes(m.status);
   const why = explained && m.last_event && m.last_event.summary;
   const to = m.recipient + (m.recipient_count > 1 ? " +" + (m.recipient_count - 1) : "");

@@ -71,7 +71,7 @@ type Options struct {
 	Suppressions Suppressions
 	Secret       [32]byte // signs cursors; the same on every node
 
-	Resender Resender                          // nil: resend answers 404
+	Resender Resender                          // nil: the Submitter, which must be one
 	Wake     func() <-chan struct{}            // of the store, for waiting readers; nil: they poll
 	Health   func(ctx context.Context) []Check // nil: only that the process answers
 	Version  Version
@@ -86,6 +86,9 @@ type API struct {
 
 // New gives the handler of everything under /v1.
 func New(o Options) http.Handler {
+	if o.Resender == nil {
+		o.Resender, _ = o.Submitter.(Resender)
+	}
 	a := &API{o: o, cursors: newCursors(o.Secret), now: o.Door.Now}
 	return o.Door.Handler(a.routes())
 }
@@ -133,6 +136,10 @@ func (a *API) routes() []httpapi.Route {
 	add(del, "/v1/domains/{domain}", "domains.write", a.deleteDomain)
 	add(get, "/v1/domains/{domain}/dns", "domains.read", a.domainRecords)
 	add(post, "/v1/domains/{domain}/verify", "domains.write", a.verifyDomain, once)
+	add(get, "/v1/domains/{domain}/dns/export", "domains.read", a.exportDomain)
+	add(post, "/v1/domains/{domain}/dkim/rotate", "domains.write", a.rotateDKIM, once)
+	add(post, "/v1/domains/{domain}/dkim/{selector}/activate", "domains.write", a.activateDKIM, once)
+	add(del, "/v1/domains/{domain}/dkim/{selector}", "domains.write", a.deleteDKIM)
 
 	add(post, "/v1/suppressions", "suppressions.write", a.addSuppression, once)
 	add(get, "/v1/suppressions", "suppressions.read", a.listSuppressions)

@@ -21,12 +21,12 @@ import (
 // made only when a request has a key.
 func fingerprint(method, path string, query url.Values, body value) [32]byte {
 	h := sha256.New()
-	f := canon{h: h}
-	f.part([]byte(method))
-	f.part([]byte(path))
+	f := &canon{h: h}
+	f.word(method)
+	f.word(path)
 	for _, name := range []string{"dry_run", "strict", "force"} {
 		if truth(query.Get(name)) {
-			f.part([]byte(name))
+			f.word(name)
 		}
 	}
 	if body != nil {
@@ -42,6 +42,7 @@ func fingerprint(method, path string, query url.Values, body value) [32]byte {
 type canon struct {
 	h       hash.Hash
 	scratch []byte
+	length  [8]byte
 }
 
 type namedValue struct {
@@ -50,10 +51,15 @@ type namedValue struct {
 }
 
 func (c *canon) part(b []byte) {
-	var n [8]byte
-	binary.BigEndian.PutUint64(n[:], uint64(len(b)))
-	c.h.Write(n[:])
+	binary.BigEndian.PutUint64(c.length[:], uint64(len(b)))
+	c.h.Write(c.length[:])
 	c.h.Write(b)
+}
+
+// word is part for words of ours, and for the marks that keep kinds apart.
+func (c *canon) word(s string) {
+	c.scratch = append(c.scratch[:0], s...)
+	c.part(c.scratch)
 }
 
 // object writes members by name. At the top the request's own rules hold.
@@ -84,7 +90,7 @@ func (c *canon) object(v value, top bool) {
 			c.value(m.v)
 		}
 	}
-	c.part([]byte("}"))
+	c.word("}")
 }
 
 // headers are a member only when something but the key stands there.
@@ -107,7 +113,7 @@ func (c *canon) headers(v value) {
 		return
 	}
 	kept[0] = '{'
-	c.part([]byte("headers"))
+	c.word("headers")
 	c.value(append(kept, '}'))
 }
 
@@ -143,7 +149,7 @@ func (c *canon) attachments(v value) {
 		}
 		c.value(append(short, '}'))
 	}
-	c.part([]byte("]"))
+	c.word("]")
 }
 
 // contentHash is the SHA-256 of what base64 stands for, or of the text when it is none.
@@ -160,22 +166,17 @@ func contentHash(b64 []byte) string {
 
 // value writes any value in its canonical form (RFC 8785).
 func (c *canon) value(v value) {
-	if v.kind() == '"' && bytes.IndexByte(v[1:len(v)-1], '\\') < 0 {
-		c.h.Write([]byte{'"'})
-		c.part(v[1 : len(v)-1])
-		return
-	}
 	if v.kind() == '"' {
-		c.h.Write([]byte{'"'})
+		c.word(`"`)
 		c.part(v.raw())
 		return
 	}
+	c.word("#")
 	c.scratch = append(c.scratch[:0], v...)
 	t := jsontext.Value(c.scratch)
 	if t.Canonicalize() != nil { // cannot be: it was found valid
 		t = jsontext.Value(v)
 	}
-	c.h.Write([]byte{'#'})
 	c.part(t)
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -26,10 +27,8 @@ func readObject(body []byte) (value, *mail.Error) {
 	if deep(body) {
 		return nil, badJSON("", "The body is nested deeper than "+strconv.Itoa(maxDepth)+" levels.")
 	}
-	dec := jsontext.NewDecoder(bytes.NewBuffer(body))
-	v, err := dec.ReadValue()
+	v, end, err := validate(body)
 	if err == nil {
-		end := dec.InputOffset()
 		if len(bytes.TrimLeft(body[end:], " \t\r\n")) > 0 {
 			return nil, badJSON("", "Something follows the JSON object at byte "+strconv.FormatInt(end, 10)+".")
 		}
@@ -56,6 +55,33 @@ func readObject(body []byte) (value, *mail.Error) {
 		return nil, badJSON(pointer, "The JSON ends too early, at byte "+strconv.FormatInt(syntax.ByteOffset, 10)+".")
 	}
 	return nil, badJSON(pointer, fmt.Sprintf("Not valid JSON at byte %d: %s.", syntax.ByteOffset, clip(strings.ToValidUTF8(syntax.Err.Error(), "\uFFFD"), 200)))
+}
+
+// validator checks JSON; it is used again because it remembers names in maps.
+type validator struct {
+	dec *jsontext.Decoder
+	in  bytes.Buffer
+}
+
+var validators = sync.Pool{New: func() any { return &validator{dec: jsontext.NewDecoder(&bytes.Buffer{})} }}
+
+// keptValidator is the largest body after which a validator is used again.
+const keptValidator = 64 << 10
+
+// validate gives the first value of a body, which is borrowed, and where it ends.
+func validate(body []byte) (v jsontext.Value, end int64, err error) {
+	d := validators.Get().(*validator)
+	d.in = *bytes.NewBuffer(body)
+	d.dec.Reset(&d.in) // reads the buffer in place
+	v, err = d.dec.ReadValue()
+	end = d.dec.InputOffset()
+	v = body[max(end-int64(len(v)), 0):end]
+	if len(body) <= keptValidator {
+		d.in = bytes.Buffer{} // holds on to nobody's body
+		d.dec.Reset(&d.in)
+		validators.Put(d)
+	}
+	return v, end, err
 }
 
 func badJSON(pointer, message string) *mail.Error {

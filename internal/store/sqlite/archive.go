@@ -148,7 +148,7 @@ func readDeliveries(conn *sqlite.Conn, rows []recordRow, at map[int64]*archive.R
 		spans = append(spans, ']')
 	}
 	q := conn.Prep(`SELECT ` + deliveryColumns + ` FROM json_each(?) span CROSS JOIN deliveries d
-		ON d.row >= span.value ->> 0 AND d.row < span.value ->> 1 ORDER BY d.row`)
+		ON d.row >= span.value ->> 0 AND d.row < span.value ->> 1` + lastAttempt + ` ORDER BY d.row`)
 	q.BindText(1, "["+string(spans)+"]")
 	newest := make(map[int64]int64, len(rows))
 	err = each(q, func(q *sqlite.Stmt) error {

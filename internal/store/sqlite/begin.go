@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"time"
-	"unsafe"
 
 	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/queue"
@@ -13,20 +12,19 @@ import (
 func (s *Store) Begin(ctx context.Context, now time.Time, batch []queue.Beginning) ([]queue.Verdict, error) {
 	verdicts := make([]queue.Verdict, len(batch))
 	details := make([]string, len(batch))
-	states := make([]string, len(batch))
 	for i := range batch {
 		if e := batch[i].Accepted; e != nil {
-			details[i] = detailText(&e.Detail)
-		}
-		if batch[i].Site != "" {
-			b := appendState(nil, &state{Site: batch[i].Site})
-			states[i] = unsafe.String(unsafe.SliceData(b), len(b))
+			d := e.Detail
+			if d.Site == "" {
+				d.Site = batch[i].Site // where the delivery's site is read from until an attempt tells it
+			}
+			details[i] = detailText(&d)
 		}
 	}
 	err := s.write(ctx, func(t *tx) error {
 		clear(verdicts)
 		for i := range batch {
-			v, err := t.begin(&batch[i], now, details[i], states[i])
+			v, err := t.begin(&batch[i], now, details[i])
 			if err != nil {
 				return err
 			}
@@ -40,7 +38,7 @@ func (s *Store) Begin(ctx context.Context, now time.Time, batch []queue.Beginnin
 	return verdicts, nil
 }
 
-func (t *tx) begin(b *queue.Beginning, now time.Time, detail, state string) (queue.Verdict, error) {
+func (t *tx) begin(b *queue.Beginning, now time.Time, detail string) (queue.Verdict, error) {
 	p, found, err := t.progress(b.Lease.Delivery, false)
 	if err != nil {
 		return queue.Verdict{}, err
@@ -58,10 +56,10 @@ func (t *tx) begin(b *queue.Beginning, now time.Time, detail, state string) (que
 	if blocked != nil {
 		return queue.Verdict{Suppressed: blocked}, nil
 	}
-	return queue.Verdict{Go: true}, t.markBegun(&p, b, now, detail, state)
+	return queue.Verdict{Go: true}, t.markBegun(&p, b, now, detail)
 }
 
-func (t *tx) markBegun(p *progress, b *queue.Beginning, now time.Time, detail, state string) error {
+func (t *tx) markBegun(p *progress, b *queue.Beginning, now time.Time, detail string) error {
 	chain := eventChain{count: p.events, last: p.lastEvent}
 	status, accepted := p.status, p.accepted
 	if b.Accepted != nil && accepted == 0 {
@@ -79,7 +77,6 @@ func (t *tx) markBegun(p *progress, b *queue.Beginning, now time.Time, detail, s
 	u.intOrNull(accepted)
 	u.int(chain.count)
 	u.intOrNull(chain.last)
-	u.textOrNull(state)
 	u.int(p.row)
 	return t.exec(u.s)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -93,7 +94,7 @@ func BenchmarkAccept(b *testing.B) {
 	for _, callers := range []int{1, 16, 64, 256} {
 		b.Run(fmt.Sprint(callers, " callers"), func(b *testing.B) {
 			s := openStore(b)
-			run(b, callers, func(ctx context.Context, n int64) error {
+			run(b, s, callers, func(ctx context.Context, n int64) error {
 				_, err := s.Accept(ctx, []*submit.Acceptance{newAcceptance(n, false)})
 				return err
 			})
@@ -106,7 +107,7 @@ func BenchmarkCycle(b *testing.B) {
 	for _, callers := range []int{64, 256} {
 		b.Run(fmt.Sprint(callers, " callers"), func(b *testing.B) {
 			s := openStore(b)
-			run(b, callers, func(ctx context.Context, n int64) error {
+			run(b, s, callers, func(ctx context.Context, n int64) error {
 				a := newAcceptance(n, true)
 				r, err := s.Accept(ctx, []*submit.Acceptance{a})
 				if err != nil {
@@ -126,8 +127,9 @@ func BenchmarkCycle(b *testing.B) {
 	}
 }
 
-func run(b *testing.B, callers int, one func(context.Context, int64) error) {
+func run(b *testing.B, s *sqlite.Store, callers int, one func(context.Context, int64) error) {
 	ctx := context.Background()
+	cpu := cpuTime()
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	b.ReportAllocs()
@@ -149,4 +151,15 @@ func run(b *testing.B, callers int, one func(context.Context, int64) error) {
 	wg.Wait()
 	b.StopTimer()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
+	b.ReportMetric(float64((cpuTime()-cpu).Microseconds())/float64(b.N), "cpu-µs/msg")
+	stats := s.Stats()
+	b.ReportMetric(float64(stats.Ops)/float64(stats.Commits), "ops/commit")
+}
+
+// cpuTime is what this process has used, in user and kernel: on a machine that is
+// shared it says more than the clock.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -62,26 +62,38 @@ type pick struct {
 	room int
 }
 
-// pick chooses queues that have room, as many as may be needed for max deliveries.
-// Each call sees the heads as the last step left them.
+// pick chooses queues that have room, as many as may be needed for max deliveries: the
+// most urgent tier first, then the earliest due. Each call sees the heads as the last
+// step left them.
 func (c *claim) pick(max int) {
 	c.picked = c.picked[:0]
 	total := 0
-	for _, due := range c.store.heads.due(c.now) {
-		room, known := c.asked[due.key]
-		if !known {
-			env, tier, destination := splitQueueKey(due.key)
-			room = c.p.Room(destination, env, tier)
-			c.asked[due.key] = room
-		}
-		if room <= 0 {
-			continue
-		}
-		c.picked = append(c.picked, pick{due.key, min(room, max)})
-		if total += room; total >= max || len(c.picked) >= max {
+	for tier := range mail.Tiers {
+		c.store.heads.candidates(tier, func(h candidate) bool {
+			if h.due > c.now {
+				return false
+			}
+			if room := c.room(h.key); room > 0 {
+				c.picked = append(c.picked, pick{h.key, min(room, max)})
+				total += room
+			}
+			return total < max && len(c.picked) < max
+		})
+		if total >= max || len(c.picked) >= max {
 			return
 		}
 	}
+}
+
+// room asks once for each queue, and counts down what was taken since.
+func (c *claim) room(key string) int {
+	room, known := c.asked[key]
+	if !known {
+		env, tier, destination := splitQueueKey(key)
+		room = c.p.Room(destination, env, tier)
+		c.asked[key] = room
+	}
+	return room
 }
 
 // lease is the op: it takes what is due of the picked queues and corrects their heads.
@@ -200,7 +212,7 @@ func (l *leasedRows) reset() {
 }
 
 func (l *leasedRows) add(conn *sqlite.Conn, lease mail.Lease) error {
-	q := conn.Prep(`SELECT ` + deliveryColumns + ` FROM deliveries d WHERE d.row = ?`)
+	q := conn.Prep(`SELECT ` + deliveryColumns + ` FROM deliveries d` + lastAttempt + ` WHERE d.row = ?`)
 	q.BindInt64(1, lease.Delivery)
 	_, err := first(q, func(q *sqlite.Stmt) {
 		l.leases = append(l.leases, lease)
@@ -286,21 +298,19 @@ func (s *Store) NextDue(ctx context.Context, room queue.Room) (time.Time, bool, 
 }
 
 // nextDueOf looks through a tier's heads in order until one has room, or is not earlier
-// than what is known. It looks at few of them first: mostly the first one has room.
+// than what is known.
 func (s *Store) nextDueOf(tier int, best int64, room queue.Room) int64 {
-	for seen, n := 0, 8; ; n *= 8 {
-		page := s.heads.next(tier, seen, n)
-		for _, c := range page {
-			if c.due >= best {
-				return never
-			}
-			env, tier, destination := splitQueueKey(c.key)
-			if room(destination, env, tier) > 0 {
-				return c.due
-			}
+	found := never
+	s.heads.candidates(tier, func(c candidate) bool {
+		if c.due >= best {
+			return false
 		}
-		if seen += len(page); len(page) < n {
-			return never
+		env, tier, destination := splitQueueKey(c.key)
+		if room(destination, env, tier) <= 0 {
+			return true
 		}
-	}
+		found = c.due
+		return false
+	})
+	return found
 }

@@ -153,14 +153,21 @@ type deliveryFacts struct {
 	Written string             `json:"written"`
 }
 
-// state is deliveries.state: what the last attempt left behind.
+// state is deliveries.state: how a delivery ended, where that needs words. Most end
+// without any. Site, reply and host are the last attempt's, or the last event's before
+// there was one: rows that grow when they are settled would split their pages.
 type state struct {
 	Site        string             `json:"site"`
-	Reply       *mail.Reply        `json:"reply"`
-	Host        string             `json:"host"`
 	Bounce      *mail.Bounce       `json:"bounce"`
 	Suppression *mail.SuppressedBy `json:"suppression"`
-	DeliveredAt int64              `json:"delivered_at"`
+}
+
+// lastTry is what a delivery shows of its last attempt, or of its last event.
+type lastTry struct {
+	Site    string       `json:"site"`
+	Reply   *mail.Reply  `json:"reply"`
+	Host    string       `json:"host"`
+	Outcome mail.Outcome `json:"outcome"`
 }
 
 func readState(text []byte) (state, error) {
@@ -186,13 +193,19 @@ type stopOrder struct {
 
 // deliveryColumns is what scanDelivery expects, in order.
 const deliveryColumns = `d.row, d.id, d.message, d.owner, d.address, d.tier, d.status, d.wait, d.due_at, d.tries,
-	d.accepted_at, d.tried_at, d.done_at, d.facts, d.state, d.last_event`
+	d.accepted_at, d.tried_at, d.done_at, d.facts, d.state, d.last_event, last.facts,
+	iif(d.last_attempt IS NULL, (SELECT e.detail FROM events e WHERE e.row = d.last_event), NULL)`
+
+// lastAttempt is what deliveryColumns need joined to d.
+const lastAttempt = ` LEFT JOIN attempts last ON last.row = d.last_attempt`
 
 type deliveryRow struct {
 	message      int64
 	lastEvent    int64
 	delivery     mail.Delivery
 	facts, state []byte
+	attempt      []byte // facts of the last one
+	event        []byte // detail of the last one, when nothing was tried yet
 }
 
 func scanDelivery(s *sqlite.Stmt) deliveryRow {
@@ -204,7 +217,7 @@ func scanDelivery(s *sqlite.Stmt) deliveryRow {
 			Due: columnTime(s, 8), Tries: s.ColumnInt(9),
 			AcceptedAt: columnTime(s, 10), FirstTriedAt: columnTime(s, 11), CompletedAt: columnTime(s, 12),
 		},
-		facts: columnBlob(s, 13), state: columnBlob(s, 14),
+		facts: columnBlob(s, 13), state: columnBlob(s, 14), attempt: columnBlob(s, 16), event: columnBlob(s, 17),
 	}
 	r.delivery.Destination = mail.Address{Email: r.delivery.Address}.Domain()
 	return r
@@ -224,9 +237,27 @@ func (r *deliveryRow) decode(message mail.ID) (*mail.Delivery, error) {
 	if f.Written != "" {
 		d.Address = f.Written
 	}
-	d.Site, d.LastReply, d.LastHost, d.Bounce, d.Suppression = s.Site, s.Reply, s.Host, s.Bounce, s.Suppression
-	d.DeliveredAt = fromMicros(s.DeliveredAt)
-	return d, nil
+	d.Site, d.Bounce, d.Suppression = s.Site, s.Bounce, s.Suppression
+	var last lastTry
+	if err := read("the last event", r.event, &last); err != nil {
+		return nil, err
+	}
+	if last.Site != "" {
+		d.Site = last.Site
+	}
+	if r.attempt == nil {
+		return d, nil
+	}
+	last = lastTry{}
+	err = read("the last attempt", r.attempt, &last)
+	d.LastReply, d.LastHost = last.Reply, last.Host
+	if last.Outcome == mail.OutcomeDelivered { // also when a report came back later
+		d.DeliveredAt = d.CompletedAt
+	}
+	if last.Site != "" {
+		d.Site = last.Site
+	}
+	return d, err
 }
 
 // attemptFacts is attempts.facts.

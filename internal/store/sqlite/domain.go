@@ -37,11 +37,11 @@ func domainFactsOf(d *project.Domain) (string, error) {
 	return string(b), nil
 }
 
-const domainColumns = `row, id, project, name, created_at, version, facts`
+const domainColumns = `row, id, project, name, created_at, version, facts, revision`
 
 func scanDomain(q *sqlite.Stmt) (project.Domain, error) {
 	d := project.Domain{Row: q.ColumnInt64(0), ID: columnID(q, 1), Project: q.ColumnInt64(2), Name: q.ColumnText(3),
-		CreatedAt: columnTime(q, 4), Version: q.ColumnInt64(5)}
+		CreatedAt: columnTime(q, 4), Version: q.ColumnInt64(5), Revision: q.ColumnInt64(7)}
 	var f domainFacts
 	if err := read("domain facts", columnBlob(q, 6), &f); err != nil {
 		return d, err
@@ -149,40 +149,15 @@ func (s *Store) domains(ctx context.Context, rest string, args func(*binder)) (o
 	return out, err
 }
 
-// UpdateDomain keeps the domain as given, with events about it.
+// UpdateDomain keeps the domain as its owner changed it, with events about it.
 func (s *Store) UpdateDomain(ctx context.Context, d project.Domain, ifVersion int64, events []mail.Event) (project.Domain, error) {
-	facts, err := domainFactsOf(&d)
-	if err != nil {
-		return project.Domain{}, err
-	}
-	err = s.write(ctx, func(t *tx) error {
-		row, err := t.domainRow(d.Project, d.ID)
+	return s.keepDomain(ctx, d, func(t *tx, facts string) error {
+		row, err := t.moveDomain(&d, ifVersion, facts)
 		if err != nil {
 			return err
 		}
-		if err := t.fresh(`SELECT version FROM domains WHERE row = ?`, row, ifVersion); err != nil {
-			return err
-		}
-		b := bind(t.conn.Prep(`UPDATE domains SET facts = ?, version = version + 1 WHERE row = ?`))
-		b.text(facts)
-		b.int(row)
-		if err := t.exec(b.s); err != nil {
-			return err
-		}
-		for _, e := range events {
-			if e.Owner.Project == 0 {
-				e.Owner.Project = d.Project
-			}
-			if err := t.addOther(e); err != nil {
-				return err
-			}
-		}
-		return nil
+		return t.editDomain(row, d.Project, events)
 	})
-	if err != nil {
-		return project.Domain{}, err
-	}
-	return s.DomainByID(ctx, d.Project, d.ID)
 }
 
 func (t *tx) domainRow(project int64, id mail.ID) (row int64, err error) {

@@ -212,11 +212,8 @@ func appendState(b []byte, s *state) []byte {
 	o := object{b}
 	o.open()
 	o.text("site", s.Site)
-	o.reply(s.Reply)
-	o.text("host", s.Host)
 	o.bounce(s.Bounce)
 	o.suppression(s.Suppression)
-	o.int("delivered_at", s.DeliveredAt)
 	o.close()
 	return o.b
 }
@@ -321,7 +318,7 @@ func (o *object) suppression(s *mail.SuppressedBy) {
 	o.close()
 }
 
-func appendAttempt(b []byte, a *mail.Attempt) []byte {
+func appendAttempt(b []byte, a *mail.Attempt, site string) []byte {
 	o := object{b}
 	o.open()
 	o.id("id", a.ID)
@@ -332,7 +329,7 @@ func appendAttempt(b []byte, a *mail.Attempt) []byte {
 	o.reply(&a.Reply)
 	o.text("class", string(a.Class))
 	o.text("advice", a.Advice)
-	o.text("site", a.Site)
+	o.text("site", site)
 	o.texts("mx", a.MX)
 	o.text("host", a.Host)
 	o.text("ip", a.IP)

@@ -51,7 +51,7 @@ func (t *tx) addOther(e mail.Event) error {
 }
 
 func detailText(d *mail.Detail) string {
-	b := appendDetail(nil, d)
+	b := appendDetail(make([]byte, 0, 256), d)
 	return unsafe.String(unsafe.SliceData(b), len(b))
 }
 

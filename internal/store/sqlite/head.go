@@ -82,27 +82,24 @@ type candidate struct {
 	due int64
 }
 
-// due lists the queues whose head is due at now: the most urgent tier first, then the
-// earliest.
-func (h *heads) due(now int64) []candidate {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	var out []candidate
-	for tier := range h.tiers {
-		h.tiers[tier].walk(func(x *head) bool {
-			if x.due > now {
-				return false
+// candidates gives heads of one tier in due order until visit says false. visit is
+// called without the lock, and may ask questions; it gets few heads at first, since
+// mostly the first ones are enough.
+func (h *heads) candidates(tier int, visit func(candidate) bool) {
+	for seen, n := 0, 16; ; n *= 8 {
+		page := h.page(tier, seen, n)
+		for _, c := range page {
+			if !visit(c) {
+				return
 			}
-			out = append(out, candidate{x.key, x.due})
-			return true
-		})
+		}
+		if seen += len(page); len(page) < n {
+			return
+		}
 	}
-	return out
 }
 
-// next lists heads of one tier in due order, from skip on, at most n: callers ask their
-// questions about them without the lock.
-func (h *heads) next(tier, skip, n int) []candidate {
+func (h *heads) page(tier, skip, n int) []candidate {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var out []candidate

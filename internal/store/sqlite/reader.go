@@ -59,7 +59,7 @@ func openReading(path string) (*sqlite.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open for reading: %w", err)
 	}
-	if err := setPragmas(conn, "query_only = on", "cache_size = -8192", "temp_store = memory"); err != nil {
+	if err := setPragmas(conn, "query_only = on", "cache_size = -4096", "temp_store = memory"); err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func (s *Store) readLong(ctx context.Context, query func(*sqlite.Conn) error) er
 		err := snapshot(conn, query)
 		conn.SetInterrupt(old)
 		if !conn.AutocommitEnabled() {
-			_ = step(conn.Prep("ROLLBACK"))
+			_ = step(conn.Prep("ROLLBACK")) // snapshot's own was interrupted
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -96,11 +96,13 @@ func (s *Store) readLong(ctx context.Context, query func(*sqlite.Conn) error) er
 	})
 }
 
+// snapshot lets several queries see one state of the database.
 func snapshot(conn *sqlite.Conn, query func(*sqlite.Conn) error) error {
 	if err := step(conn.Prep("BEGIN")); err != nil {
 		return err
 	}
 	if err := query(conn); err != nil {
+		_ = step(conn.Prep("ROLLBACK"))
 		return err
 	}
 	return step(conn.Prep("COMMIT"))

@@ -16,7 +16,7 @@ import (
 func (s *Store) Settle(ctx context.Context, now time.Time, batch []queue.Result) ([]mail.Lease, error) {
 	ready := make([]settlement, len(batch))
 	for i := range batch {
-		ready[i].prepare(&batch[i], now)
+		ready[i].prepare(&batch[i])
 	}
 	var lost []mail.Lease
 	err := s.write(ctx, func(t *tx) error {
@@ -39,35 +39,37 @@ func (s *Store) Settle(ctx context.Context, now time.Time, batch []queue.Result)
 type settlement struct {
 	r       *queue.Result
 	attempt string   // facts; "" when nothing was tried
-	state   string   // the whole new state, when an attempt tells it
+	state   string   // the whole new state, when there was an attempt and it left one
 	details []string // of the events
 }
 
-func (s *settlement) prepare(r *queue.Result, now time.Time) {
+func (s *settlement) prepare(r *queue.Result) {
 	s.r = r
 	buf := make([]byte, 0, 1024)
 	cut := func(from int) string { return unsafe.String(unsafe.SliceData(buf[from:]), len(buf)-from) }
 	if a := r.Attempt; a != nil && a.Outcome.Tried() {
-		buf = appendAttempt(buf, a)
+		site := a.Site
+		if site == "" {
+			site = r.Site
+		}
+		buf = appendAttempt(buf, a, site)
 		s.attempt = cut(0)
-		st := state{Site: r.Site, Reply: &a.Reply, Host: a.Host, Bounce: r.Bounce, Suppression: suppressedBy(r.Blocked)}
-		if st.Site == "" {
-			st.Site = a.Site
+		if r.Bounce != nil || r.Blocked != nil {
+			from := len(buf)
+			buf = appendState(buf, &state{Bounce: r.Bounce, Suppression: suppressedBy(r.Blocked)})
+			s.state = cut(from)
 		}
-		if r.Status == mail.Delivered {
-			st.DeliveredAt = micros(now)
-		}
-		from := len(buf)
-		buf = appendState(buf, &st)
-		s.state = cut(from)
 	}
-	if len(r.Events) > 0 {
-		s.details = make([]string, len(r.Events))
+	s.encodeEvents()
+}
+
+func (s *settlement) encodeEvents() {
+	if len(s.r.Events) == 0 {
+		return
 	}
-	for i := range r.Events {
-		from := len(buf)
-		buf = appendDetail(buf, &r.Events[i].Detail)
-		s.details[i] = cut(from)
+	s.details = make([]string, len(s.r.Events))
+	for i := range s.r.Events {
+		s.details[i] = detailText(&s.r.Events[i].Detail)
 	}
 }
 
@@ -97,7 +99,7 @@ func (t *tx) settle(s *settlement, now time.Time) (held bool, err error) {
 		if c.tried == 0 {
 			c.tried = micros(r.Attempt.At)
 		}
-	} else if c.state, err = t.mergeState(&p, r, now); err != nil {
+	} else if c.state, err = t.mergeState(&p, r); err != nil {
 		return false, err
 	}
 	if r.Suppress != nil {
@@ -142,10 +144,10 @@ func (t *tx) addAttempt(p *progress, facts string) (int64, error) {
 	return row, t.exec(b.s)
 }
 
-// mergeState is for results without an attempt: what the last attempt left stays, and
-// what the result adds is laid over it.
-func (t *tx) mergeState(p *progress, r *queue.Result, now time.Time) (string, error) {
-	if r.Bounce == nil && r.Blocked == nil && r.Site == "" && r.Status != mail.Delivered {
+// mergeState is for results without an attempt: what the result adds is laid over what
+// stands. A site is only worth the writing when the delivery ends with it untried.
+func (t *tx) mergeState(p *progress, r *queue.Result) (string, error) {
+	if r.Bounce == nil && r.Blocked == nil && (r.Site == "" || p.accepted != 0) {
 		return "", nil
 	}
 	q := t.conn.Prep(`SELECT state FROM deliveries WHERE row = ?`)
@@ -166,9 +168,6 @@ func (t *tx) mergeState(p *progress, r *queue.Result, now time.Time) (string, er
 	}
 	if r.Blocked != nil {
 		st.Suppression = suppressedBy(r.Blocked)
-	}
-	if r.Status == mail.Delivered {
-		st.DeliveredAt = micros(now)
 	}
 	return string(appendState(nil, &st)), nil
 }

@@ -32,11 +32,10 @@ func (s *statements) prepare(conn *sqlite.Conn) error {
 		{&s.progress, `SELECT message, owner, siblings, tier, status, wait, lease_until, token, begun, tries, events,
 			last_event, last_attempt, accepted_at, tried_at, due_at, queue IS NOT NULL, stop, address
 			FROM deliveries WHERE row = ?`},
-		{&s.begin, `UPDATE deliveries SET begun = 1, status = ?, accepted_at = ?, events = ?, last_event = ?,
-			state = coalesce(state, ?) WHERE row = ?`},
+		{&s.begin, `UPDATE deliveries SET begun = 1, status = ?, accepted_at = ?, events = ?, last_event = ? WHERE row = ?`},
 		{&s.requeue, `UPDATE deliveries SET status = ?, wait = ?, due_at = ?, queue = ?, lease_until = NULL, begun = 0,
 			tries = ?, events = ?, last_event = ?, last_attempt = ?, tried_at = ?, state = coalesce(?, state) WHERE row = ?`},
-		{&s.finish, `UPDATE deliveries SET status = ?, wait = 0, queue = NULL, lease_until = NULL, begun = 0,
+		{&s.finish, `UPDATE deliveries SET status = ?, wait = 0, queue = NULL, lease_until = NULL, token = NULL, begun = 0,
 			tries = ?, events = ?, last_event = ?, last_attempt = ?, tried_at = ?, done_at = ?, supersedes = NULL,
 			stop = NULL, state = coalesce(?, state) WHERE row = ?`},
 		{&s.once, `SELECT fingerprint, status, location, body, request_id, expires_at FROM idempotency

@@ -18,8 +18,8 @@ const (
 )
 
 var (
-	errClosed = errors.New("the store is closed")
-	errSchema = errors.New("the store's schema is not up to date: migrate first")
+	errClosed = &outage{errors.New("the store is closed")}
+	errSchema = &outage{errors.New("the store's schema is not up to date: migrate first")}
 )
 
 // writer owns the only connection that writes. Callers hand it ops; it runs all that
@@ -37,10 +37,11 @@ type writer struct {
 	wake   chan struct{} // holds one token while queue is not empty
 	done   chan struct{}
 
-	spare []*op // the last group's slice, used again
-	tx    tx
-	memo  memory       // what the writer knows without asking; changed by commits only
-	busy  atomic.Int64 // ops asked for, for the checkpointer's estimate
+	spare   []*op // the last group's slice, used again
+	tx      tx
+	memo    memory       // what the writer knows without asking; changed by commits only
+	ops     atomic.Int64 // answered
+	commits atomic.Int64
 }
 
 // op is one whole fact to be written. run may be called again after a rollback, so it
@@ -175,12 +176,12 @@ func (w *writer) serve(group []*op) {
 	case fatal(err):
 		w.log().Error("the store cannot write", "error", err)
 		for _, o := range group {
-			o.err = err
+			o.err = &outage{err}
 		}
 	default:
 		w.commitAlone(group) // one of them failed after it had written
 	}
-	w.busy.Add(int64(len(group)))
+	w.ops.Add(int64(len(group)))
 	for i, o := range group {
 		group[i] = nil
 		o.done <- struct{}{}
@@ -281,6 +282,7 @@ func (w *writer) finish() error {
 		return fmt.Errorf("commit: %w", err)
 	}
 	_ = w.commit.Reset()
+	w.commits.Add(1)
 	w.tx.apply()
 	return nil
 }

@@ -1,0 +1,228 @@
+package v1_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/postroad/postroad/internal/archive"
+	"github.com/postroad/postroad/internal/dns"
+	"github.com/postroad/postroad/internal/dns/dnstest"
+	"github.com/postroad/postroad/internal/httpapi"
+	v1 "github.com/postroad/postroad/internal/httpapi/v1"
+	"github.com/postroad/postroad/internal/mail"
+	"github.com/postroad/postroad/internal/project"
+	"github.com/postroad/postroad/internal/queue"
+	"github.com/postroad/postroad/internal/seal"
+	"github.com/postroad/postroad/internal/store/sqlite"
+	"github.com/postroad/postroad/internal/submit"
+)
+
+const (
+	testKey = "test-key-of-the-operator"
+	liveKey = "live-key-of-the-operator"
+)
+
+// house is the API over real parts: the embedded store, the real way in, a name server
+// of our own, and a clock that stands still until it is moved.
+type house struct {
+	http.Handler
+	t      *testing.T
+	store  *sqlite.Store
+	access *project.Access
+	door   *httpapi.Door
+	dns    *dnstest.Server
+	time   *still
+}
+
+// still is a clock that moves when it is told to.
+type still struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (s *still) Now() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now
+}
+
+func (h *house) clock() time.Time { return h.time.Now() }
+
+func (h *house) pass(d time.Duration) {
+	h.time.mu.Lock()
+	defer h.time.mu.Unlock()
+	h.time.now = h.time.now.Add(d)
+}
+
+// build makes a house with a limit of requests per minute (0 = none).
+func build(t *testing.T, perMinute int) *house {
+	t.Helper()
+	h := &house{t: t, time: &still{now: time.Date(2026, 4, 19, 14, 30, 0, 0, time.UTC)}}
+	var err error
+	dir := t.TempDir()
+	if h.store, err = sqlite.Open(sqlite.Options{Dir: dir}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = h.store.Close() })
+	if err := h.store.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	limits := project.NewLimits(perMinute)
+	h.access = project.NewAccess(project.AccessOptions{Store: h.store, Limits: limits, Now: h.clock, BootstrapLive: liveKey, BootstrapTest: testKey})
+	if _, err := h.access.Bootstrap(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ring, err := seal.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.dns = dnstest.Start(t, "")
+	domains := project.NewDomains(project.DomainsOptions{Store: h.store, Ring: ring, Hostname: "mx.postroad.test", Now: h.clock,
+		Resolver: dns.New(dns.Options{Servers: []netip.AddrPort{netip.MustParseAddrPort(h.dns.Addr())}, MinTTL: 1, FailureTTL: 1})})
+	sub := submit.NewService(submit.Options{Store: h.store, Domains: domains, Now: h.clock})
+	h.door = httpapi.New(httpapi.Options{Access: h.access, Memory: h.store, PublicURL: "https://mail.acme.test", Now: h.clock})
+	h.Handler = v1.New(v1.Options{Door: h.door, Access: h.access, Limits: limits, Submitter: sub, Resender: sub, Archive: archive.NewService(h.store),
+		Orders: h.store, Domains: domains, Suppressions: h.store, Secret: [32]byte{1}, Wake: h.store.Wake})
+	return h
+}
+
+// answer is what a request got.
+type answer struct {
+	*httptest.ResponseRecorder
+	t *testing.T
+}
+
+// at reads one value of the answer by its JSON pointer; strings without quotes, "" when
+// it is not there.
+func (a answer) at(pointer string) string {
+	a.t.Helper()
+	v := jsontext.Value(a.Body.Bytes())
+	for step := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
+		var list []jsontext.Value
+		var object map[string]jsontext.Value
+		switch v.Kind() {
+		case '[':
+			_ = json.Unmarshal(v, &list)
+			i := int(step[0] - '0')
+			if i >= len(list) {
+				return ""
+			}
+			v = list[i]
+		case '{':
+			_ = json.Unmarshal(v, &object)
+			v = object[step]
+		default:
+			return ""
+		}
+	}
+	if v.Kind() == '"' {
+		b, _ := jsontext.AppendUnquote(nil, v)
+		return string(b)
+	}
+	return string(v)
+}
+
+// is fails the test unless the answer has this status and, where one is named, code.
+func (a answer) is(status int, code string) answer {
+	a.t.Helper()
+	if a.Code != status || code != "" && a.at("/code") != code {
+		a.t.Errorf("%d %s, want %d %s", a.Code, a.Body, status, code)
+	}
+	return a
+}
+
+// ask makes one request; headers are "Name: value".
+func (h *house) ask(key, method, path, body string, headers ...string) answer {
+	h.t.Helper()
+	var in io.Reader
+	if body != "" {
+		in = strings.NewReader(body)
+	}
+	r := httptest.NewRequestWithContext(h.t.Context(), method, path, in)
+	r.Header.Set("Authorization", "Bearer "+key)
+	for _, header := range headers {
+		name, value, _ := strings.Cut(header, ": ")
+		r.Header.Add(name, value)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if w.Code >= 500 {
+		h.t.Errorf("%s %s %.200s: %d %s", method, path, body, w.Code, w.Body)
+	}
+	a := answer{w, h.t}
+	if w.Code >= 400 && (a.at("/code") == "" || a.at("/request_id") == "") {
+		h.t.Errorf("%s %s: %d without code and request id: %s", method, path, w.Code, w.Body)
+	}
+	if w.Header().Get("X-RateLimit-Limit") == "" || w.Header().Get("X-Request-Id") == "" {
+		h.t.Errorf("%s %s: %d without the headers of every answer", method, path, w.Code)
+	}
+	return a
+}
+
+// send posts a message with the test key.
+func (h *house) send(body string, headers ...string) answer {
+	h.t.Helper()
+	return h.ask(testKey, "POST", "/v1/messages", body, headers...)
+}
+
+// count tells how many messages the test environment has.
+func (h *house) count() int {
+	h.t.Helper()
+	records, err := h.store.Messages(context.Background(), archive.Query{Owner: h.owner(mail.Test), Limit: 1000})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return len(records)
+}
+
+func (h *house) owner(env mail.Env) mail.Owner {
+	p, err := h.store.ProjectByName(context.Background(), project.DefaultProject)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return mail.Owner{Project: p.Row, Env: env}
+}
+
+// deliver carries everything that is due as a perfect site would; bounce refuses it.
+func (h *house) deliver(bounce bool) {
+	h.t.Helper()
+	now := h.clock()
+	works, err := h.store.Claim(context.Background(), queue.ClaimParams{Node: "test", Now: now, Until: now.Add(time.Minute), Max: 1000,
+		Room: func(string, mail.Env, mail.Tier) int { return 1000 }})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for _, w := range works {
+		event := func(kind mail.EventType, d mail.Detail) mail.Event {
+			return mail.Event{ID: mail.NewID(now), Owner: w.Delivery.Owner, Type: kind, At: now, Message: w.Message.Row, Delivery: w.Delivery.Row, Detail: d}
+		}
+		accepted := event(mail.EventAccepted, mail.Detail{Summary: "Queue sandbox", Site: "sandbox"})
+		if _, err := h.store.Begin(context.Background(), now, []queue.Beginning{{Lease: w.Lease, Message: w.Message.Row, Address: mail.FoldAddress(w.Delivery.Address),
+			Owner: w.Delivery.Owner, Accepted: &accepted, Site: "sandbox"}}); err != nil {
+			h.t.Fatal(err)
+		}
+		reply := mail.Reply{Code: 250, Enhanced: "2.0.0", Text: "captured"}
+		r := queue.Result{Lease: w.Lease, Status: mail.Delivered, Tries: 1, Site: "sandbox",
+			Attempt: &mail.Attempt{ID: mail.NewID(now), Number: 1, At: now, Duration: 12 * time.Millisecond, Outcome: mail.OutcomeDelivered, Reply: reply,
+				Site: "sandbox", Host: "mx.sandbox.test", Transcript: []mail.Line{{From: "C", Text: "EHLO x"}, {From: "S", Text: "250 \xff hello", Code: 250}}},
+			Events: []mail.Event{event(mail.EventDelivered, mail.Detail{Summary: "250 2.0.0 captured", Reply: &reply, Attempt: 1})}}
+		if bounce {
+			r.Status, r.Attempt.Outcome = mail.Bounced, mail.OutcomeBounced
+			r.Bounce = &mail.Bounce{Type: "hard", Reason: "rejected", Class: mail.ClassUnknownUser, Attempts: 1, Reply: &reply}
+			r.Events[0].Type = mail.EventBounced
+		}
+		if lost, err := h.store.Settle(context.Background(), now, []queue.Result{r}); err != nil || len(lost) > 0 {
+			h.t.Fatal(lost, err)
+		}
+	}
+}

@@ -1,0 +1,28 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+)
+
+// LimitPages makes the database full beyond so many pages.
+func (s *Store) LimitPages(n int64) error {
+	return s.writer.do(context.Background(), func(t *tx) error {
+		return setPragmas(t.conn, fmt.Sprintf("max_page_count = %d", n))
+	}, true)
+}
+
+// SweepKeys removes expired idempotency keys now.
+func (s *Store) SweepKeys(ctx context.Context, now time.Time) error { return s.sweepKeysOnce(ctx, now) }
+
+// CountKeys tells how many idempotency keys are stored.
+func (s *Store) CountKeys() (n int64, err error) {
+	err = s.writer.do(context.Background(), func(t *tx) error {
+		_, err := first(t.conn.Prep(`SELECT count(*) FROM idempotency`), func(q *sqlite.Stmt) { n = q.ColumnInt64(0) })
+		return err
+	}, false)
+	return n, err
+}
