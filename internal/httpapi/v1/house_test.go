@@ -89,9 +89,10 @@ func build(t *testing.T, perMinute int) *house {
 	h.dns = dnstest.Start(t, "")
 	domains := project.NewDomains(project.DomainsOptions{Store: h.store, Ring: ring, Hostname: "mx.postroad.test", Now: h.clock,
 		Resolver: dns.New(dns.Options{Servers: []netip.AddrPort{netip.MustParseAddrPort(h.dns.Addr())}, MinTTL: 1, FailureTTL: 1})})
-	sub := submit.NewService(submit.Options{Store: h.store, Domains: domains, Now: h.clock})
+	links := submit.NewLinks("https://mail.acme.test", [32]byte{2})
+	sub := submit.NewService(submit.Options{Store: h.store, Domains: domains, Now: h.clock, Links: links})
 	h.door = httpapi.New(httpapi.Options{Access: h.access, Memory: h.store, PublicURL: "https://mail.acme.test", Now: h.clock})
-	h.Handler = v1.New(v1.Options{Door: h.door, Access: h.access, Limits: limits, Submitter: sub, Resender: sub, Archive: archive.NewService(h.store),
+	h.Handler = v1.New(v1.Options{Door: h.door, Access: h.access, Limits: limits, Submitter: sub, Resender: sub, Links: links, Archive: archive.NewService(h.store),
 		Orders: h.store, Domains: domains, Suppressions: h.store, Secret: [32]byte{1}, Wake: h.store.Wake})
 	return h
 }
