@@ -3,9 +3,11 @@ package v1_test
 import (
 	"context"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -42,6 +44,7 @@ type house struct {
 	door   *httpapi.Door
 	dns    *dnstest.Server
 	time   *still
+	dir    string
 }
 
 // still is a clock that moves when it is told to.
@@ -70,6 +73,7 @@ func build(t *testing.T, perMinute int) *house {
 	h := &house{t: t, time: &still{now: time.Date(2026, 4, 19, 14, 30, 0, 0, time.UTC)}}
 	var err error
 	dir := t.TempDir()
+	h.dir = dir
 	if h.store, err = sqlite.Open(sqlite.Options{Dir: dir}); err != nil {
 		t.Fatal(err)
 	}
@@ -184,6 +188,20 @@ func (h *house) count() int {
 		h.t.Fatal(err)
 	}
 	return len(records)
+}
+
+// spooledFiles counts the bodies and hosted files on disk.
+func (h *house) spooledFiles() (n int) {
+	h.t.Helper()
+	for _, dir := range []string{"bodies", "files"} {
+		_ = filepath.WalkDir(filepath.Join(h.dir, dir), func(_ string, e fs.DirEntry, err error) error {
+			if err == nil && !e.IsDir() {
+				n++
+			}
+			return nil
+		})
+	}
+	return n
 }
 
 func (h *house) owner(env mail.Env) mail.Owner {
