@@ -64,19 +64,17 @@ func (s *Service) SubmitBatch(ctx context.Context, who project.Principal, r *Bat
 	if err := s.checkBatch(r); err != nil {
 		return nil, err
 	}
-	b := &batch{s: s, who: who, r: r, id: mail.NewID(s.stamp()), drafts: make([]*draft, len(r.Items)), items: make([]BatchItem, len(r.Items))}
-	if err := b.judge(ctx); err != nil {
+	b := &batch{s: s, who: who, r: r, id: mail.NewID(s.stamp()), items: make([]BatchItem, len(r.Items)), keys: map[string][32]byte{}}
+	if err := b.prepare(ctx); err != nil {
+		b.undo()
 		return nil, err
 	}
 	if refused := b.refused(b.items); refused != nil {
+		b.undo()
 		return nil, refused
 	}
 	if r.DryRun {
-		return b.preview()
-	}
-	if err := b.write(ctx); err != nil {
-		b.undo()
-		return nil, err
+		return b.preview(), nil
 	}
 	return b.accept(ctx)
 }
@@ -84,6 +82,8 @@ func (s *Service) SubmitBatch(ctx context.Context, who project.Principal, r *Bat
 func (s *Service) checkBatch(r *BatchRequest) error {
 	e := &mail.Error{Field: "messages", Pointer: "#/messages"}
 	switch n := len(r.Items); {
+	case s.growth(r) > s.limits.BatchBytes:
+		return s.tooLarge()
 	case n == 0:
 		e.Code, e.Message = "missing_required_field", "Give the 'messages', at least one."
 	case n > s.limits.Batch:
@@ -94,16 +94,38 @@ func (s *Service) checkBatch(r *BatchRequest) error {
 	return mail.Faults{e}
 }
 
-// batch is one on its way to being accepted. A place in drafts is nil once its item is
-// known to be refused or a replay.
+// growth is what the messages have at least once the defaults are in each of them.
+func (s *Service) growth(r *BatchRequest) (total int64) {
+	for _, item := range r.Items {
+		for _, text := range [...]*string{item.HTML, item.Text} {
+			if text != nil {
+				total += int64(len(*text))
+			}
+		}
+		for i := range item.Attachments {
+			total += int64(len(item.Attachments[i].Base64)) * 3 / 4
+		}
+	}
+	return total
+}
+
+func (s *Service) tooLarge() error {
+	return &mail.Error{Code: "payload_too_large", Status: 413,
+		Message: fmt.Sprintf("The messages of the batch have more than %d MB together once the defaults are in each. Send several batches.", s.limits.BatchBytes>>20)}
+}
+
+// batch is one on its way to being accepted.
 type batch struct {
 	s   *Service
 	who project.Principal
 	r   *BatchRequest
 	id  mail.ID
 
-	drafts []*draft
-	items  []BatchItem // what is known before the commit
+	items   []BatchItem         // what is known before the commit
+	keys    map[string][32]byte // of the items so far, with their fingerprints
+	bad     int
+	kept    int64 // bytes of what was written
+	inPlace int64 // those of them in memory
 
 	places  []int // of what follows, in the request
 	entries []*entry
@@ -112,34 +134,53 @@ type batch struct {
 	leased  []int
 }
 
-// judge looks at every message; what is wrong with each is in items. An error is ours.
-func (b *batch) judge(ctx context.Context) error {
-	keys := map[string][32]byte{}
-	for i, r := range b.r.Items {
-		d := b.s.newDraft(b.who, r)
-		d.message.Batch = b.id
-		err := d.judge(ctx)
-		if err == nil {
-			err = d.screen(ctx)
-		}
-		if before, twin := keys[r.Key]; err == nil && r.Key != "" && twin && before != r.Fingerprint {
-			err = keyReused()
-		}
-		if r.Key != "" {
-			keys[r.Key] = r.Fingerprint
-		}
-		if err == nil {
-			b.drafts[i] = d
-			continue
-		}
-		if !isCallers(err) {
+// prepare judges the messages one after another and writes each that is good to where it
+// is kept until the commit, so that no more than one is held besides. What is wrong is
+// in items. An error is not about one message.
+func (b *batch) prepare(ctx context.Context) error {
+	for i := range b.r.Items {
+		d, err := b.judge(ctx, i)
+		switch {
+		case err != nil:
 			return err
+		case d == nil:
+		case b.r.DryRun:
+			err = b.look(i, d)
+		case b.bad == 0 || !b.r.Atomic:
+			err = b.write(ctx, i, d)
 		}
-		if b.items[i], err = b.s.remembered(ctx, b.who, r, err); err != nil {
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// judge looks at one message; nil: it is refused, or was accepted before.
+func (b *batch) judge(ctx context.Context, i int) (*draft, error) {
+	r := b.r.Items[i]
+	d := b.s.newDraft(b.who, r)
+	d.message.Batch = b.id
+	err := d.judge(ctx)
+	if err == nil {
+		err = d.screen(ctx)
+	}
+	if before, twin := b.keys[r.Key]; err == nil && r.Key != "" && twin && before != r.Fingerprint {
+		err = keyReused()
+	}
+	if r.Key != "" {
+		b.keys[r.Key] = r.Fingerprint
+	}
+	if err == nil {
+		return d, nil
+	}
+	if !isCallers(err) {
+		return nil, err
+	}
+	if b.items[i], err = b.s.remembered(ctx, b.who, r, err); b.items[i].Err != nil {
+		b.bad++
+	}
+	return nil, err
 }
 
 // remembered finds out whether a message that would be refused now was accepted before
@@ -184,29 +225,21 @@ func (b *batch) refused(items []BatchItem) error {
 	return &RefusedBatch{Items: items, All: bad == len(items)}
 }
 
-// write puts all messages where they are kept until the commit: in memory as long as
-// they are few, then on disk.
-func (b *batch) write(ctx context.Context) error {
-	inMemory, total := int64(0), int64(0)
-	for i, d := range b.drafts {
-		if d == nil {
-			continue
-		}
-		size := d.estimate()
-		if total += size; total > b.s.limits.BatchBytes {
-			return &mail.Error{Code: "payload_too_large", Status: 413,
-				Message: fmt.Sprintf("The messages of the batch have more than %d MB together once the defaults are in each. Send several batches.", b.s.limits.BatchBytes>>20)}
-		}
-		d.toDisk = inMemory+size > b.s.limits.BatchMemory
-		if !d.toDisk {
-			inMemory += size
-		}
-		e, err := d.finish(ctx)
-		if err != nil {
-			return err
-		}
-		b.places, b.entries = append(b.places, i), append(b.entries, e)
+// write puts a message where it is kept until the commit: in memory as long as they are
+// few, then on disk.
+func (b *batch) write(ctx context.Context, i int, d *draft) error {
+	size := d.estimate()
+	if b.kept += size; b.kept > b.s.limits.BatchBytes {
+		return b.s.tooLarge()
 	}
+	if d.toDisk = b.inPlace+size > b.s.limits.BatchMemory; !d.toDisk {
+		b.inPlace += size
+	}
+	e, err := d.finish(ctx)
+	if err != nil {
+		return err
+	}
+	b.places, b.entries = append(b.places, i), append(b.entries, e)
 	return nil
 }
 
@@ -322,22 +355,23 @@ func (b *batch) undo() {
 	}
 }
 
-// preview is the answer of a dry run.
-func (b *batch) preview() (*AcceptedBatch, error) {
-	out := &AcceptedBatch{ID: b.id, Items: b.items, DryRun: true}
-	for i, d := range b.drafts {
-		if d == nil {
-			continue
-		}
-		d.r.Answer = nil
-		shown, err := d.preview()
-		if err != nil {
-			return nil, err
-		}
-		out.Items[i] = BatchItem{Accepted: shown}
+// look is what a dry run does instead of write.
+func (b *batch) look(i int, d *draft) error {
+	d.r.Answer = nil
+	shown, err := d.preview()
+	if err != nil {
+		return err
 	}
+	shown.Preview = &Preview{Size: shown.Preview.Size} // a thousand bodies are not shown
+	b.items[i] = BatchItem{Accepted: shown}
+	return nil
+}
+
+// preview is the answer of a dry run.
+func (b *batch) preview() *AcceptedBatch {
+	out := &AcceptedBatch{ID: b.id, Items: b.items, DryRun: true}
 	if b.r.Answer != nil {
 		out.Answer = b.r.Answer(out)
 	}
-	return out, nil
+	return out
 }

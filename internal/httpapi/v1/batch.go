@@ -23,6 +23,10 @@ const (
 	maxItemFaults  = 50   // of one refused item
 )
 
+// maxGrown bounds the JSON of a batch with the defaults written into each message. What
+// the messages may come to is the judge's matter; this is before anything is known.
+const maxGrown = 400 << 20
+
 var batchFields = []string{"mode", "defaults", "messages", "idempotency_key"}
 
 // batchBody is what was read of a batch.
@@ -92,6 +96,9 @@ func (a *API) readBatch(c *httpapi.Call) (*batchBody, *submit.BatchRequest, bool
 		}
 		b.unknown = nil
 	}
+	if b.weight() > maxGrown {
+		return nil, nil, c.Refuse(&mail.Error{Code: "payload_too_large", Status: 413, Message: "The batch is too large once the defaults are in each message. Send several batches."})
+	}
 	r := &submit.BatchRequest{Key: key, Route: batchRoute, RequestID: c.RequestID, Arrived: c.Arrived, Atomic: b.atomic, DryRun: truth(q.Get("dry_run"))}
 	b.readItems(a, c, q, r)
 	if key != "" {
@@ -100,6 +107,16 @@ func (a *API) readBatch(c *httpapi.Call) (*batchBody, *submit.BatchRequest, bool
 	t := &batchTeller{body: b, requestID: c.RequestID, fingerprint: r.Fingerprint}
 	r.Answer = t.answer
 	return b, r, true
+}
+
+// weight is how long the messages are with all defaults in each: what reading and
+// comparing them costs.
+func (b *batchBody) weight() int {
+	total := len(b.defaults) * len(b.messages)
+	for _, v := range b.messages {
+		total += len(v)
+	}
+	return total
 }
 
 // read takes the body apart; the messages themselves are read when all defaults are known.
@@ -188,8 +205,9 @@ func (b *batchBody) readItems(a *API, c *httpapi.Call, q url.Values, r *submit.B
 	console := a.consoleLink(c)
 	b.items = make([]*batchItem, len(b.messages))
 	r.Items = make([]*submit.Request, len(b.messages))
+	shared := &sharing{texts: map[*byte]string{}, raws: map[*byte][]byte{}}
 	for i, v := range b.messages {
-		item := readItem(v, b.defaults)
+		item := readItem(v, b.defaults, shared)
 		item.s.r.Route, item.s.r.RequestID, item.s.r.Via, item.s.r.Arrived = sendRoute, c.RequestID, "api", c.Arrived
 		item.s.r.Strict, item.s.r.DryRun = b.strict, r.DryRun
 		if item.s.r.Key != "" {

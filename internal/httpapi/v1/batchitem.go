@@ -51,10 +51,43 @@ func meaning(name string) int {
 	return 0
 }
 
+// sharing keeps the longer texts of a batch by where they stand in the request, so that
+// those of the defaults are there once and not a thousand times.
+type sharing struct {
+	texts map[*byte]string
+	raws  map[*byte][]byte
+}
+
+const sharedFrom = 64 // bytes from which a text is worth an entry
+
+func (s *sharing) text(v value) string {
+	if s == nil || len(v) < sharedFrom {
+		return v.text()
+	}
+	text, known := s.texts[&v[0]]
+	if !known {
+		text = v.text()
+		s.texts[&v[0]] = text
+	}
+	return text
+}
+
+func (s *sharing) raw(v value) []byte {
+	if s == nil {
+		return v.raw()
+	}
+	raw, known := s.raws[&v[0]]
+	if !known {
+		raw = v.raw()
+		s.raws[&v[0]] = raw
+	}
+	return raw
+}
+
 // readItem reads a message and what it takes from the defaults.
-func readItem(v, defaults value) *batchItem {
+func readItem(v, defaults value, shared *sharing) *batchItem {
 	keys := &httpapi.Keys{}
-	item := &batchItem{s: &sendBody{r: &submit.Request{}, keys: keys}}
+	item := &batchItem{s: &sendBody{r: &submit.Request{}, keys: keys, findings: findings{shared: shared}}}
 	if v.kind() != '{' {
 		item.broken = true
 		item.s.faultAt("", "#", "invalid_type", "A message must be an object, not "+v.kindName()+".")

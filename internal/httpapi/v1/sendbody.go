@@ -377,7 +377,7 @@ func (s *sendBody) attachment(field string, v value) {
 			if item.kind() != '"' {
 				s.wrongType(field+".content", item, "a string of base64")
 			} else {
-				a.Base64 = item.raw()
+				a.Base64 = s.bytesOf(item)
 			}
 		case "disposition":
 			a.Inline = s.inline(field, item)
