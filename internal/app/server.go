@@ -166,13 +166,13 @@ func (sv *server) laneLimits(k lane.Key) lane.Limits {
 		n = max(n, sandboxSessions)
 	}
 	return lane.Limits{Connections: n, Reserved: min(n-1, max(1, n/10)), PerSession: sv.settings.Delivery.SessionMessages,
-		Idle: 5 * time.Second, Depth: 2000}
+		Idle: 5 * time.Second, Depth: 8000}
 }
 
 // sandboxSite is the site of all captured mail (route.Route.Site).
 const (
 	sandboxSite     = "sandbox"
-	sandboxSessions = 50
+	sandboxSessions = 200
 )
 
 // buildDoors makes the way in, the read side and the HTTP server.

@@ -149,6 +149,10 @@ func (a *API) routes() []httpapi.Route {
 	add(del, "/v1/domains/{domain}", "domains.write", a.deleteDomain)
 	add(get, "/v1/domains/{domain}/dns", "domains.read", a.domainRecords)
 	add(post, "/v1/domains/{domain}/verify", "domains.write", a.verifyDomain, once)
+	add(get, "/v1/domains/{domain}/dns/export", "domains.read", a.exportDomain)
+	add(post, "/v1/domains/{domain}/dkim/rotate", "domains.write", a.rotateDKIM, once)
+	add(post, "/v1/domains/{domain}/dkim/{selector}/activate", "domains.write", a.activateDKIM, once)
+	add(del, "/v1/domains/{domain}/dkim/{selector}", "domains.write", a.deleteDKIM)
 
 	add(post, "/v1/suppressions", "suppressions.write", a.addSuppression, once)
 	add(get, "/v1/suppressions", "suppressions.read", a.listSuppressions)
