@@ -95,6 +95,7 @@ func Open(o Options) (_ *Store, err error) {
 	s.stop = stop
 	s.background.Go(func() { s.checkpoints(ctx, o.CheckpointPages) })
 	s.background.Go(func() { s.sweepKeys(ctx) })
+	s.background.Go(func() { s.sweepFiles(ctx) })
 	if have, want, err := s.Schema(ctx); err != nil || have > want {
 		return nil, errors.Join(err, schemaTooNew(have, want), s.Close())
 	} else if have == want {
