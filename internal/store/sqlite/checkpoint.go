@@ -10,9 +10,10 @@ import (
 
 const (
 	checkpointEvery = 500 * time.Millisecond // how often the log's growth is looked at
-	checkpointPages = 4096                   // pages in the log worth a checkpoint (32 MB), unless Options say
+	checkpointPages = 16384                  // pages in the log worth a checkpoint (128 MB), unless Options say
+	checkpointRest  = 256                    // pages (2 MB) the writer may copy itself: commits wait meanwhile
 	checkpointIdle  = 30 * time.Second       // without writes: fold in all and give the space back
-	checkpointTries = 4                      // rounds on the other connection before the writer finishes
+	checkpointTries = 6                      // rounds on the other connection before the writer finishes
 )
 
 // checkpoints folds the write-ahead log into the database. The bulk is copied on a
@@ -68,7 +69,7 @@ func (s *Store) checkpoint(ctx context.Context, conn *sqlite.Conn) {
 			s.log.Error("checkpoint", "error", err)
 			return
 		}
-		if left < checkpointPages/8 {
+		if left < checkpointRest {
 			break
 		}
 	}
