@@ -31,6 +31,7 @@ var order = []struct{ packages, why string }{
 	{"webhook", "acts on events"},
 	{"analytics", "acts on events"},
 	{"archive", "the read side: follows all the work, takes part in none"},
+	{"retention", "what is forgotten, and when: after all that makes something to forget"},
 	{"httpapi", "what HTTP dialects share"},
 	{"httpapi/v1 httpapi/hyvor smtpd console", "doors translate and decide nothing; one never leans on another"},
 	{"store", "the sum of what the core asks to be remembered: the core owns the interfaces"},

@@ -42,6 +42,8 @@ type Request struct {
 	Supersedes string
 	ResentFrom mail.ID
 
+	ContentSeconds *int64 // how long the bytes are kept after the last delivery is final; nil = the project's setting
+
 	DryRun bool
 	Strict bool // ?strict=true: unknown fields are faults
 

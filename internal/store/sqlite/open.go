@@ -43,6 +43,7 @@ type Store struct {
 	published published
 	wake      wake
 	nodes     nodes
+	forgetter forgetter
 
 	stop       context.CancelFunc // of the background work
 	background sync.WaitGroup
@@ -115,7 +116,8 @@ func openWriting(path string) (*sqlite.Conn, error) {
 		"wal_autocheckpoint = 0",
 		"cache_size = -16384", // KiB
 		"temp_store = memory",
-		"foreign_keys = off", // nothing is deleted that another row names
+		"foreign_keys = off",
+		"secure_delete = on", // what is deleted is overwritten: see forget.go
 	)
 }
 
