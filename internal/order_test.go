@@ -37,6 +37,7 @@ var order = []struct{ packages, why string }{
 	{"store", "the sum of what the core asks to be remembered: the core owns the interfaces"},
 	{"store/sqlite store/postgres", "engines: nobody but the wiring knows which"},
 	{"store/storetest", "the contract as tests"},
+	{"backup", "an archive of files: engines give the copy, the wiring puts it in place"},
 	{"config", "what an operator writes; below it nobody reads settings"},
 	{"app", "alone in knowing all"},
 }

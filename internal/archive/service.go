@@ -46,9 +46,10 @@ func (s *Service) kept(r *Record, err error) (*Record, error) {
 	return r, err
 }
 
-// over tells whether the content's time is over.
+// over tells whether the content's time is over. That of an erased message is only kept for
+// somebody else's open delivery.
 func (s *Service) over(r *Record) bool {
-	return s.Now != nil && !r.ContentUntil.IsZero() && !s.Now().Before(r.ContentUntil)
+	return r.Message.Erased || s.Now != nil && !r.ContentUntil.IsZero() && !s.Now().Before(r.ContentUntil)
 }
 
 // List gives one page.

@@ -7,6 +7,7 @@ package store
 
 import (
 	"context"
+	"io"
 
 	"github.com/postroad/postroad/internal/archive"
 	"github.com/postroad/postroad/internal/feedback"
@@ -36,5 +37,8 @@ type Store interface {
 	// Wake gives a channel that is closed at the next commit of events of any owner;
 	// call again for the one after. For waiting readers, never for correctness.
 	Wake() <-chan struct{}
+	// Copy gives a consistent copy while all goes on, as files with names relative to the
+	// data directory. It holds nothing of what was removed before.
+	Copy(ctx context.Context, give func(name string, size int64, from io.Reader) error) error
 	Close() error
 }

@@ -69,6 +69,7 @@ type Options struct {
 	Orders       Orders
 	Domains      Domains
 	Suppressions Suppressions
+	Erasures     Erasures
 	Secret       [32]byte // signs cursors; the same on every node
 
 	Resender Resender                          // nil: the Submitter, which must be one
@@ -128,6 +129,9 @@ func (a *API) routes() []httpapi.Route {
 	add(get, "/v1/me", "", a.me)
 	add(get, "/v1/project", "project.read", a.getProject)
 	add(patch, "/v1/project", "project.write", a.patchProject)
+
+	add(post, "/v1/erasures", "project.write", a.orderErasure, once)
+	add(get, "/v1/erasures/{erasure}", "project.read", a.getErasure)
 
 	add(post, "/v1/domains", "domains.write", a.createDomain, once)
 	add(get, "/v1/domains", "domains.read", a.listDomains)

@@ -22,6 +22,7 @@ import (
 	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/project"
 	"github.com/postroad/postroad/internal/queue"
+	"github.com/postroad/postroad/internal/retention"
 	"github.com/postroad/postroad/internal/seal"
 	"github.com/postroad/postroad/internal/store/sqlite"
 	"github.com/postroad/postroad/internal/submit"
@@ -40,6 +41,7 @@ type house struct {
 	store  *sqlite.Store
 	access *project.Access
 	door   *httpapi.Door
+	forget *retention.Service
 	dns    *dnstest.Server
 	time   *still
 }
@@ -91,8 +93,11 @@ func build(t *testing.T, perMinute int) *house {
 		Resolver: dns.New(dns.Options{Servers: []netip.AddrPort{netip.MustParseAddrPort(h.dns.Addr())}, MinTTL: 1, FailureTTL: 1})})
 	sub := submit.NewService(submit.Options{Store: h.store, Domains: domains, Now: h.clock})
 	h.door = httpapi.New(httpapi.Options{Access: h.access, Memory: h.store, PublicURL: "https://mail.acme.test", Now: h.clock})
-	h.Handler = v1.New(v1.Options{Door: h.door, Access: h.access, Limits: limits, Submitter: sub, Resender: sub, Archive: archive.NewService(h.store),
-		Orders: h.store, Domains: domains, Suppressions: h.store, Secret: [32]byte{1}, Wake: h.store.Wake})
+	h.forget = retention.New(retention.Options{Store: h.store, Now: h.clock})
+	reading := archive.NewService(h.store)
+	reading.Now = h.clock
+	h.Handler = v1.New(v1.Options{Door: h.door, Access: h.access, Limits: limits, Submitter: sub, Resender: sub, Archive: reading,
+		Orders: h.store, Domains: domains, Suppressions: h.store, Erasures: h.forget, Secret: [32]byte{1}, Wake: h.store.Wake})
 	return h
 }
 

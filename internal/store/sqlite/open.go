@@ -76,6 +76,9 @@ func Open(o Options) (_ *Store, err error) {
 			_ = s.lock.Close()
 		}
 	}()
+	if err := sweepCopies(o.Dir); err != nil {
+		return nil, fmt.Errorf("remove an unfinished copy: %w", err)
+	}
 	conn, err := openWriting(s.path())
 	if err != nil {
 		return nil, err
@@ -100,7 +103,7 @@ func Open(o Options) (_ *Store, err error) {
 	return s, nil
 }
 
-func (s *Store) path() string { return filepath.Join(s.dir, "postroad.db") }
+func (s *Store) path() string { return filepath.Join(s.dir, DatabaseName) }
 
 // openWriting opens the connection of the writer. Every commit is synced (FULL);
 // checkpoints are ours to time, so that no commit stalls on one.
