@@ -18,6 +18,7 @@ import (
 	"github.com/postroad/postroad/internal/dns"
 	"github.com/postroad/postroad/internal/feedback"
 	"github.com/postroad/postroad/internal/httpapi"
+	"github.com/postroad/postroad/internal/httpapi/links"
 	v1 "github.com/postroad/postroad/internal/httpapi/v1"
 	"github.com/postroad/postroad/internal/lane"
 	"github.com/postroad/postroad/internal/mail"
@@ -28,6 +29,7 @@ import (
 	"github.com/postroad/postroad/internal/sandbox"
 	"github.com/postroad/postroad/internal/seal"
 	"github.com/postroad/postroad/internal/submit"
+	"github.com/postroad/postroad/internal/tracking"
 )
 
 // server is all the parts of one process.
@@ -41,6 +43,7 @@ type server struct {
 	resolver *dns.Resolver
 	router   *route.Decider
 	domains  *project.Domains
+	links    *tracking.Tokens
 	queue    *queue.Queue
 	door     *httpapi.Door
 	ready    *readiness
@@ -144,10 +147,11 @@ func (sv *server) buildQueue() {
 			return out
 		},
 	})
+	sv.links = tracking.NewTokens(sv.ring.Derive("links"))
 	tokens := feedback.NewTokens(sv.ring.Derive("return path"))
 	out = deliver.New(deliver.Options{
 		Hostname: d.Hostname, Port: uint16(d.MXPort), Begin: sv.queue, Resolver: sv.resolver, Guard: sv.guard, Contents: sv.store,
-		Keys: sv.domains, Sign: sign, ReturnPaths: tokens, Classify: feedback.Classify, Now: sv.now, Log: sv.log,
+		Keys: sv.domains, Sign: sign, ReturnPaths: tokens, Stamps: sv.links, Classify: feedback.Classify, Now: sv.now, Log: sv.log,
 	})
 	play = sandbox.New(sandbox.Options{Begin: sv.queue, Now: sv.now, Log: sv.log})
 }
@@ -178,18 +182,20 @@ const (
 // buildDoors makes the way in, the read side and the HTTP server.
 func (sv *server) buildDoors() {
 	s := sv.settings
-	submitter := submit.NewService(submit.Options{Store: sv.store, Domains: sv.domains, Dispatcher: sv.queue,
+	submitter := submit.NewService(submit.Options{Store: sv.store, Domains: sv.domains, Dispatcher: sv.queue, Links: submit.Links{Base: sv.url},
 		Renderer: render.New(render.NoTemplates{}), Now: sv.now, Log: sv.log})
+	wishes := feedback.NewService(sv.store, sv.now)
 	sv.door = httpapi.New(httpapi.Options{Access: sv.access, Memory: sv.store, PublicURL: sv.url, MaxBody: int64(s.HTTP.MaxBody), Now: sv.now, Log: sv.log})
 	b := ThisBuild()
 	api := v1.New(v1.Options{
 		Door: sv.door, Access: sv.access, Limits: sv.access.Limits(), Submitter: submitter,
-		Archive: archive.NewService(sv.store), Orders: sv.queue, Domains: sv.domains, Suppressions: sv.store,
+		Archive: archive.NewService(sv.store, sv.links), Orders: sv.queue, Domains: sv.domains, Suppressions: wishes,
 		Secret: sv.ring.Derive("cursors"), Wake: sv.store.Wake, Health: sv.health,
 		Version: v1.Version{Version: b.Version, Commit: b.Commit, Go: b.Go},
 	})
+	linkDoor := links.New(links.Options{Tokens: sv.links, Wishes: wishes, Now: sv.now, Log: sv.log})
 	sv.ready = &readiness{ping: sv.store.Ping, schema: sv.store.Schema, floor: int64(s.Storage.DiskFloor), now: sv.now, log: sv.log,
 		free: func() (int64, error) { return freeSpace(s.Storage.DataDir) }}
 	metrics := newMetrics(&measured{queue: sv.queue.Stats, depth: sv.store.Depth, door: sv.door.Stats, now: sv.now, log: sv.log})
-	sv.http = sv.door.Server(newHandler(api, sv.ready, guardMetrics(metrics, s.HTTP)))
+	sv.http = sv.door.Server(newHandler(api, linkDoor, sv.ready, guardMetrics(metrics, s.HTTP)))
 }

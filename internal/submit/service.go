@@ -24,8 +24,9 @@ type Options struct {
 	Renderer   *render.Renderer
 	Dispatcher Dispatcher       // nil: everything waits to be claimed
 	Now        func() time.Time // nil: time.Now
-	Limits     Limits           // zero fields: the defaults
-	Log        *slog.Logger     // nil: slog.Default
+	Links      Links
+	Limits     Limits       // zero fields: the defaults
+	Log        *slog.Logger // nil: slog.Default
 }
 
 // Service accepts messages. It implements [Submitter] and is safe for many callers.
@@ -35,6 +36,7 @@ type Service struct {
 	renderer   *render.Renderer
 	dispatcher Dispatcher
 	now        func() time.Time
+	links      Links
 	limits     Limits
 	log        *slog.Logger
 }
@@ -43,7 +45,7 @@ type Service struct {
 func NewService(o Options) *Service {
 	s := &Service{
 		store: o.Store, domains: o.Domains, renderer: o.Renderer, dispatcher: o.Dispatcher,
-		now: o.Now, limits: o.Limits.orDefaults(), log: o.Log,
+		now: o.Now, links: o.Links, limits: o.Limits.orDefaults(), log: o.Log,
 	}
 	if s.now == nil {
 		s.now = time.Now

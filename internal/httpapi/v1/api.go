@@ -33,6 +33,7 @@ type Archive interface {
 	Events(ctx context.Context, r *archive.Record) ([]mail.Event, error)
 	Attempts(ctx context.Context, r *archive.Record) ([]archive.AttemptOf, error)
 	Content(ctx context.Context, r *archive.Record) (mail.Content, error)
+	Copy(ctx context.Context, r *archive.Record) (mail.Content, error)
 }
 
 // Access manages keys and the project: project.Access.

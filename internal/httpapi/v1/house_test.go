@@ -17,6 +17,7 @@ import (
 	"github.com/postroad/postroad/internal/archive"
 	"github.com/postroad/postroad/internal/dns"
 	"github.com/postroad/postroad/internal/dns/dnstest"
+	"github.com/postroad/postroad/internal/feedback"
 	"github.com/postroad/postroad/internal/httpapi"
 	v1 "github.com/postroad/postroad/internal/httpapi/v1"
 	"github.com/postroad/postroad/internal/mail"
@@ -25,12 +26,15 @@ import (
 	"github.com/postroad/postroad/internal/seal"
 	"github.com/postroad/postroad/internal/store/sqlite"
 	"github.com/postroad/postroad/internal/submit"
+	"github.com/postroad/postroad/internal/tracking"
 )
 
 const (
 	testKey = "test-key-of-the-operator"
 	liveKey = "live-key-of-the-operator"
 )
+
+var tokens = tracking.NewTokens([32]byte{3})
 
 // house is the API over real parts: the embedded store, the real way in, a name server
 // of our own, and a clock that stands still until it is moved.
@@ -89,10 +93,10 @@ func build(t *testing.T, perMinute int) *house {
 	h.dns = dnstest.Start(t, "")
 	domains := project.NewDomains(project.DomainsOptions{Store: h.store, Ring: ring, Hostname: "mx.postroad.test", Now: h.clock,
 		Resolver: dns.New(dns.Options{Servers: []netip.AddrPort{netip.MustParseAddrPort(h.dns.Addr())}, MinTTL: 1, FailureTTL: 1})})
-	sub := submit.NewService(submit.Options{Store: h.store, Domains: domains, Now: h.clock})
+	sub := submit.NewService(submit.Options{Store: h.store, Domains: domains, Links: submit.Links{Base: "https://mail.acme.test"}, Now: h.clock})
 	h.door = httpapi.New(httpapi.Options{Access: h.access, Memory: h.store, PublicURL: "https://mail.acme.test", Now: h.clock})
-	h.Handler = v1.New(v1.Options{Door: h.door, Access: h.access, Limits: limits, Submitter: sub, Resender: sub, Archive: archive.NewService(h.store),
-		Orders: h.store, Domains: domains, Suppressions: h.store, Secret: [32]byte{1}, Wake: h.store.Wake})
+	h.Handler = v1.New(v1.Options{Door: h.door, Access: h.access, Limits: limits, Submitter: sub, Resender: sub, Archive: archive.NewService(h.store, tokens),
+		Orders: h.store, Domains: domains, Suppressions: feedback.NewService(h.store, h.clock), Secret: [32]byte{1}, Wake: h.store.Wake})
 	return h
 }
 

@@ -115,7 +115,7 @@ func (t *tx) suppress(s mail.Suppression, now time.Time) (got mail.Suppression, 
 		return got, false, err
 	}
 	if found {
-		if err := t.removeSuppression(got.Row); err != nil {
+		if err := t.endSuppression(got.Row, got.ExpiresAt, ""); err != nil {
 			return got, false, err
 		}
 	}
@@ -160,12 +160,6 @@ func (t *tx) insertSuppression(s *mail.Suppression) error {
 	return t.exec(b.s)
 }
 
-func (t *tx) removeSuppression(row int64) error {
-	q := t.conn.Prep(`DELETE FROM suppressions WHERE row = ?`)
-	q.BindInt64(1, row)
-	return t.exec(q)
-}
-
 // AddSuppression enters one, for a caller.
 func (s *Store) AddSuppression(ctx context.Context, in mail.Suppression, once *mail.Once, answer func(mail.Suppression, bool) mail.Answer) (got mail.Suppression, created bool, err error) {
 	now := in.CreatedAt
@@ -194,7 +188,7 @@ func (s *Store) DeleteSuppression(ctx context.Context, owner mail.Owner, id mail
 		if got, err = suppressionByID(t.conn, owner, id); err != nil {
 			return err
 		}
-		if err := t.removeSuppression(got.Row); err != nil {
+		if err := t.endSuppression(got.Row, now, by); err != nil {
 			return err
 		}
 		return t.addOther(suppressionEvent(mail.EventSuppressionDeleted, &got, by, now))
@@ -250,6 +244,9 @@ func (s *Store) Suppressions(ctx context.Context, q feedback.Query) (out []mail.
 	}
 	if q.Reason != "" {
 		w.add("(reason = ? OR kind = ?)", q.Reason, q.Reason)
+	}
+	if q.Kind != "" {
+		w.add("kind = ?", q.Kind)
 	}
 	if q.Topic != "" {
 		w.add("topic = ?", q.Topic)
