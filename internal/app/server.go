@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"path/filepath"
 	"time"
 
 	"github.com/postroad/postroad/internal/archive"
@@ -20,6 +21,7 @@ import (
 	"github.com/postroad/postroad/internal/httpapi"
 	"github.com/postroad/postroad/internal/httpapi/links"
 	v1 "github.com/postroad/postroad/internal/httpapi/v1"
+	"github.com/postroad/postroad/internal/job"
 	"github.com/postroad/postroad/internal/lane"
 	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/project"
@@ -44,6 +46,7 @@ type server struct {
 	router   *route.Decider
 	domains  *project.Domains
 	links    *tracking.Tokens
+	jobs     *job.Service
 	queue    *queue.Queue
 	door     *httpapi.Door
 	ready    *readiness
@@ -185,11 +188,12 @@ func (sv *server) buildDoors() {
 	submitter := submit.NewService(submit.Options{Store: sv.store, Domains: sv.domains, Dispatcher: sv.queue, Links: submit.Links{Base: sv.url},
 		Renderer: render.New(render.NoTemplates{}), Now: sv.now, Log: sv.log})
 	wishes := feedback.NewService(sv.store, sv.now)
+	sv.jobs = job.NewService(job.Options{Store: sv.store, Dir: filepath.Join(s.Storage.DataDir, "jobs"), Node: sv.queue.Node(), Now: sv.now, Log: sv.log})
 	sv.door = httpapi.New(httpapi.Options{Access: sv.access, Memory: sv.store, PublicURL: sv.url, MaxBody: int64(s.HTTP.MaxBody), Now: sv.now, Log: sv.log})
 	b := ThisBuild()
 	api := v1.New(v1.Options{
 		Door: sv.door, Access: sv.access, Limits: sv.access.Limits(), Submitter: submitter,
-		Archive: archive.NewService(sv.store, sv.links), Orders: sv.queue, Domains: sv.domains, Suppressions: wishes,
+		Archive: archive.NewService(sv.store, sv.links), Orders: sv.queue, Domains: sv.domains, Suppressions: wishes, Jobs: sv.jobs,
 		Secret: sv.ring.Derive("cursors"), Wake: sv.store.Wake, Health: sv.health,
 		Version: v1.Version{Version: b.Version, Commit: b.Commit, Go: b.Go},
 	})

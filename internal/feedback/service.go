@@ -117,6 +117,15 @@ func (*SeveralError) Error() string { return "the address is suppressed for seve
 // nobody lifts more than they meant: else it is a [*SeveralError]. One for a complaint
 // needs force: else it is [ErrComplaint].
 func (s *Service) Lift(ctx context.Context, owner mail.Owner, ref string, r Removal) (mail.Suppression, error) {
+	x, err := s.choose(ctx, owner, ref, r)
+	if err != nil {
+		return x, err
+	}
+	return s.store.DeleteSuppression(ctx, owner, x.ID, r.By, s.now())
+}
+
+// choose finds the one suppression that is meant.
+func (s *Service) choose(ctx context.Context, owner mail.Owner, ref string, r Removal) (mail.Suppression, error) {
 	found, err := s.Find(ctx, owner, ref)
 	if err != nil {
 		return mail.Suppression{}, err
@@ -136,7 +145,58 @@ func (s *Service) Lift(ctx context.Context, owner mail.Owner, ref string, r Remo
 	case found[0].Kind == mail.KindComplaint && !r.Force:
 		return found[0], ErrComplaint
 	}
-	return s.store.DeleteSuppression(ctx, owner, found[0].ID, r.By, s.now())
+	return found[0], nil
+}
+
+// Item is one line of a batch: to add (Suppression) or to lift (Ref), with what is wrong with it.
+type Item struct {
+	Suppression mail.Suppression
+	Ref         string
+	Removal     Removal
+	Err         error // of the caller's: mail.Faults, a *mail.Error, mail.ErrNotFound, ErrComplaint or a *SeveralError
+	Done        *mail.Suppression
+	Created     bool
+}
+
+// Change adds and lifts many, what is right of them in one commit. The items tell what
+// became of each; answer sees them so.
+func (s *Service) Change(ctx context.Context, owner mail.Owner, add, lift []Item, by string, once *mail.Once, answer func() mail.Answer) (mail.Answer, error) {
+	c := Changes{Owner: owner, By: by, Now: s.now(), Once: once}
+	var adding, lifting []*Item
+	for i := range add {
+		if x := &add[i]; x.Err == nil {
+			c.Add, adding = append(c.Add, x.Suppression), append(adding, x)
+		}
+	}
+	for i := range lift {
+		x := &lift[i]
+		if x.Err != nil {
+			continue
+		}
+		found, err := s.choose(ctx, owner, x.Ref, x.Removal)
+		var several *SeveralError
+		switch {
+		case err == nil:
+			c.Remove, lifting = append(c.Remove, found.ID), append(lifting, x)
+		case errors.Is(err, mail.ErrNotFound), errors.Is(err, ErrComplaint), errors.As(err, &several):
+			x.Err = err
+		default:
+			return mail.Answer{}, err
+		}
+	}
+	c.Answer = func(out Changed) mail.Answer {
+		for i, x := range adding {
+			x.Done, x.Created = &out.Added[i].Suppression, out.Added[i].Created
+		}
+		for i, x := range lifting {
+			if x.Done = out.Removed[i]; x.Done == nil {
+				x.Err = mail.ErrNotFound
+			}
+		}
+		return answer()
+	}
+	out, err := s.store.ChangeSuppressions(ctx, c)
+	return out.Answer, err
 }
 
 // Check tells which of some folded addresses must not be written to now, for mail of a topic.

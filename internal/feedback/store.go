@@ -21,6 +21,9 @@ type Store interface {
 	SuppressionsOf(ctx context.Context, owner mail.Owner, address string) ([]mail.Suppression, error)
 	// DeleteSuppression removes one with its event suppression.deleted; it goes on as a Past.
 	DeleteSuppression(ctx context.Context, owner mail.Owner, id mail.ID, by string, now time.Time) (mail.Suppression, error)
+	// ChangeSuppressions enters and removes many in one commit, each with its event. A used
+	// key is a *mail.Replayed error.
+	ChangeSuppressions(ctx context.Context, c Changes) (Changed, error)
 	// PastSuppressions gives those of an address that were lifted or had run out when
 	// another took their place, oldest first; at most 100.
 	PastSuppressions(ctx context.Context, owner mail.Owner, address string) ([]Past, error)
@@ -29,6 +32,30 @@ type Store interface {
 	// owner must not write to at now, for mail of this topic ("" = no topic: only
 	// suppressions without topic apply). The weightiest cause of each is given.
 	Suppressed(ctx context.Context, owner mail.Owner, addresses []string, topic string, now time.Time) (map[string]mail.Suppression, error)
+}
+
+// Changes are what one call changes.
+type Changes struct {
+	Owner  mail.Owner
+	Add    []mail.Suppression
+	Remove []mail.ID
+	By     string
+	Now    time.Time
+	Once   *mail.Once // nil: no idempotency key
+	Answer func(Changed) mail.Answer
+}
+
+// Changed tells what became of each, in the order asked.
+type Changed struct {
+	Added   []Added
+	Removed []*mail.Suppression // nil: there was none any more
+	Answer  mail.Answer
+}
+
+// Added is one that stands now; Created is false when it stood before.
+type Added struct {
+	mail.Suppression
+	Created bool
 }
 
 // Past is a suppression that is over.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/postroad/postroad/internal/archive"
 	"github.com/postroad/postroad/internal/feedback"
+	"github.com/postroad/postroad/internal/job"
 	"github.com/postroad/postroad/internal/project"
 	"github.com/postroad/postroad/internal/queue"
 	"github.com/postroad/postroad/internal/submit"
@@ -22,6 +23,7 @@ type Store interface {
 	queue.Reporter
 	archive.Store
 	feedback.Store
+	job.Store
 	project.Store
 
 	// Migrate brings the schema up to this binary's; a second call does nothing. A

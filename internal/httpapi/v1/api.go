@@ -70,6 +70,7 @@ type Options struct {
 	Orders       Orders
 	Domains      Domains
 	Suppressions Suppressions
+	Jobs         Jobs
 	Secret       [32]byte // signs cursors; the same on every node
 
 	Resender Resender                          // nil: the Submitter, which must be one
@@ -104,6 +105,7 @@ func (a *API) routes() []httpapi.Route {
 		all = append(all, r)
 	}
 	once := func(r *httpapi.Route) { r.Once = true }
+	stream := func(r *httpapi.Route) { r.NoBody = true } // the handler reads it
 	public := func(r *httpapi.Route) { r.Public = true }
 	const get, post, patch, del = http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete
 
@@ -141,8 +143,17 @@ func (a *API) routes() []httpapi.Route {
 	add(post, "/v1/suppressions", "suppressions.write", a.addSuppression, once)
 	add(get, "/v1/suppressions", "suppressions.read", a.listSuppressions)
 	add(post, "/v1/suppressions/check", "suppressions.read", a.checkSuppressions, once)
+	add(post, "/v1/suppressions/batch", "suppressions.write", a.batchSuppressions, once)
+	add(post, "/v1/suppressions/import", "suppressions.write", a.importSuppressions, once, stream)
+	add(get, "/v1/suppressions/export", "suppressions.read", a.exportSuppressions)
 	add(get, "/v1/suppressions/{suppression}", "suppressions.read", a.getSuppression)
 	add(del, "/v1/suppressions/{suppression}", "suppressions.write", a.deleteSuppression)
+
+	add(post, "/v1/unsubscribes", "suppressions.write", a.addUnsubscribe, once)
+	add(get, "/v1/unsubscribes", "suppressions.read", a.listUnsubscribes)
+	add(del, "/v1/unsubscribes/{suppression}", "suppressions.write", a.deleteUnsubscribe)
+	add(get, "/v1/jobs/{id}", "", a.getJob)
+	add(post, "/v1/jobs/{id}/cancel", "", a.cancelJob)
 
 	add(get, "/v1/sandbox/messages", "messages.content", a.listSandbox)
 	add(get, "/v1/sandbox/messages/wait", "messages.content", a.waitSandbox)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +21,7 @@ import (
 	"github.com/postroad/postroad/internal/feedback"
 	"github.com/postroad/postroad/internal/httpapi"
 	v1 "github.com/postroad/postroad/internal/httpapi/v1"
+	"github.com/postroad/postroad/internal/job"
 	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/project"
 	"github.com/postroad/postroad/internal/queue"
@@ -45,6 +47,7 @@ type house struct {
 	access *project.Access
 	door   *httpapi.Door
 	dns    *dnstest.Server
+	jobs   *job.Service
 	time   *still
 }
 
@@ -94,9 +97,10 @@ func build(t *testing.T, perMinute int) *house {
 	domains := project.NewDomains(project.DomainsOptions{Store: h.store, Ring: ring, Hostname: "mx.postroad.test", Now: h.clock,
 		Resolver: dns.New(dns.Options{Servers: []netip.AddrPort{netip.MustParseAddrPort(h.dns.Addr())}, MinTTL: 1, FailureTTL: 1})})
 	sub := submit.NewService(submit.Options{Store: h.store, Domains: domains, Links: submit.Links{Base: "https://mail.acme.test"}, Now: h.clock})
+	h.jobs = job.NewService(job.Options{Store: h.store, Dir: filepath.Join(dir, "jobs"), Node: "one", Now: h.clock})
 	h.door = httpapi.New(httpapi.Options{Access: h.access, Memory: h.store, PublicURL: "https://mail.acme.test", Now: h.clock})
 	h.Handler = v1.New(v1.Options{Door: h.door, Access: h.access, Limits: limits, Submitter: sub, Resender: sub, Archive: archive.NewService(h.store, tokens),
-		Orders: h.store, Domains: domains, Suppressions: feedback.NewService(h.store, h.clock), Secret: [32]byte{1}, Wake: h.store.Wake})
+		Orders: h.store, Domains: domains, Suppressions: feedback.NewService(h.store, h.clock), Jobs: h.jobs, Secret: [32]byte{1}, Wake: h.store.Wake})
 	return h
 }
 

@@ -21,6 +21,7 @@ type Suppressions interface {
 	Lift(ctx context.Context, owner mail.Owner, ref string, r feedback.Removal) (mail.Suppression, error)
 	Check(ctx context.Context, owner mail.Owner, addresses []string, topic string) (map[string]mail.Suppression, error)
 	Past(ctx context.Context, owner mail.Owner, address string) ([]feedback.Past, error)
+	Change(ctx context.Context, owner mail.Owner, add, lift []feedback.Item, by string, once *mail.Once, answer func() mail.Answer) (mail.Answer, error)
 }
 
 type historyOut struct {
@@ -61,31 +62,18 @@ func suppressionShape(s *mail.Suppression) suppressionOut {
 		CreatedAt: s.CreatedAt, ExpiresAt: s.ExpiresAt, BlockedCount: s.BlockedCount, LastBlockedAt: s.LastBlockedAt}
 }
 
+var suppressionFields = []string{"recipient", "email", "reason", "topic", "note", "expires_at", "message_id"}
+
 func (a *API) addSuppression(c *httpapi.Call) {
+	a.enterSuppression(c, suppressionFields, mail.Suppression{Reason: mail.KindManual})
+}
+
+// enterSuppression is a POST that enters one, with the fields given.
+func (a *API) enterSuppression(c *httpapi.Call, fields []string, s mail.Suppression) {
 	now := a.now()
-	s := mail.Suppression{ID: mail.NewID(now), Owner: c.Who.Owner, Reason: mail.KindManual, Source: "api", CreatedAt: now}
-	given := ""
-	f, ok := a.readForm(c, []string{"recipient", "email", "reason", "topic", "note", "expires_at"}, func(f *form, name string, v value) {
-		if v.isNull() {
-			return
-		}
-		switch name {
-		case "recipient", "email":
-			if given != "" {
-				f.fault(name, "mutually_exclusive", "Give 'recipient' or 'email', not both.")
-			}
-			given = name
-			s.Address = f.address(name, v)
-		case "reason":
-			s.Reason, _ = f.text(name, v)
-		case "topic":
-			s.Topic, _ = f.text(name, v)
-		case "note":
-			s.Note, _ = f.text(name, v)
-		case "expires_at":
-			s.ExpiresAt, _ = f.moment(name, v)
-		}
-	})
+	s.ID, s.Owner, s.Source, s.CreatedAt = mail.NewID(now), c.Who.Owner, "api", now
+	in := suppressionIn{s: &s}
+	f, ok := a.readForm(c, fields, func(f *form, name string, v value) { in.field(&f.findings, "", name, v) })
 	if !ok {
 		return
 	}
@@ -94,10 +82,12 @@ func (a *API) addSuppression(c *httpapi.Call) {
 		return
 	}
 	defer turn.Leave()
-	if given == "" {
-		f.fault("recipient", "missing_required_field", "Give the address that must not be written to.")
+	in.judge(&f.findings, "", now)
+	var err error
+	if s.Message, err = a.readCause(c, f, in.message); err != nil {
+		c.Fail(err)
+		return
 	}
-	f.faults = append(f.faults, feedback.Judge(&s, now)...)
 	if f.failed() {
 		return
 	}
@@ -107,6 +97,48 @@ func (a *API) addSuppression(c *httpapi.Call) {
 	}
 	got, created, err := a.o.Suppressions.Add(c.Context(), s, turn.Once, tell)
 	c.Finish(turn, tell(got, created), err)
+}
+
+// suppressionIn is one suppression as a caller writes it, alone or in a batch.
+type suppressionIn struct {
+	s       *mail.Suppression
+	given   string // the name its address has
+	message string
+}
+
+// field reads one member; path is where the object stands ("add[3]."), "" for the body.
+func (in *suppressionIn) field(f *findings, path, name string, v value) {
+	if v.isNull() {
+		return
+	}
+	switch field := path + name; name {
+	case "recipient", "email":
+		if in.given != "" {
+			f.fault(field, "mutually_exclusive", "Give 'recipient' or 'email', not both.")
+		}
+		in.given = name
+		in.s.Address = f.address(field, v)
+	case "reason":
+		in.s.Reason, _ = f.text(field, v)
+	case "topic":
+		in.s.Topic, _ = f.text(field, v)
+	case "note":
+		in.s.Note, _ = f.text(field, v)
+	case "message_id":
+		in.message, _ = f.text(field, v)
+	case "expires_at":
+		in.s.ExpiresAt, _ = f.moment(field, v)
+	}
+}
+
+// judge looks at the whole.
+func (in *suppressionIn) judge(f *findings, path string, now time.Time) {
+	if in.given == "" {
+		f.fault(path+"recipient", "missing_required_field", "Give the address that must not be written to.")
+	}
+	for _, e := range feedback.Judge(in.s, now) {
+		f.fault(path+e.Field, e.Code, e.Message)
+	}
 }
 
 func suppressionAnswer(once *mail.Once, s *mail.Suppression, created bool, requestID string, warnings []mail.Warning) mail.Answer {
@@ -135,11 +167,19 @@ func (f *findings) address(field string, v value) string {
 	return mail.FoldAddress(a.Email)
 }
 
-func (a *API) listSuppressions(c *httpapi.Call) {
-	l := a.list(c, "recipient", "email", "reason", "topic", "source", "created_after", "since", "q")
-	q := feedback.Query{Owner: c.Who.Owner, Recipient: mail.FoldAddress(l.text("recipient") + l.text("email")), Reason: l.text("reason"), Topic: l.text("topic"),
+var suppressionFilters = []string{"recipient", "email", "reason", "topic", "source", "created_after", "since", "q"}
+
+func (l *listing) suppressions(owner mail.Owner, kind string) feedback.Query {
+	return feedback.Query{Owner: owner, Kind: kind, Recipient: mail.FoldAddress(l.text("recipient") + l.text("email")), Reason: l.text("reason"), Topic: l.text("topic"),
 		Source: l.text("source"), CreatedAfter: l.time("created_after", "since"), Search: strings.ToLower(l.text("q")),
 		Limit: l.Limit + 1, After: l.After, Ascending: l.Ascending}
+}
+
+func (a *API) listSuppressions(c *httpapi.Call) { a.listKind(c, "") }
+
+func (a *API) listKind(c *httpapi.Call, kind string) {
+	l := a.list(c, suppressionFilters...)
+	q := l.suppressions(c.Who.Owner, kind)
 	if l.failed() {
 		return
 	}
@@ -208,7 +248,8 @@ func (a *API) deleteSuppression(c *httpapi.Call) { a.lift(c, "") }
 func (a *API) lift(c *httpapi.Call, kind string) {
 	q := c.R.URL.Query()
 	r := feedback.Removal{Reason: q.Get("reason"), Kind: kind, Force: truth(q.Get("force")), By: c.Who.By()}
-	if topic := q.Get("topic"); topic != "" {
+	if q.Has("topic") { // an empty one is that of all mail
+		topic := q.Get("topic")
 		r.Topic = &topic
 	}
 	removed, err := a.o.Suppressions.Lift(c.Context(), c.Who.Owner, c.Param(0), r)
