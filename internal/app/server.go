@@ -32,6 +32,7 @@ import (
 	"github.com/postroad/postroad/internal/seal"
 	"github.com/postroad/postroad/internal/submit"
 	"github.com/postroad/postroad/internal/tracking"
+	"github.com/postroad/postroad/internal/visit"
 )
 
 // server is all the parts of one process.
@@ -47,6 +48,7 @@ type server struct {
 	domains  *project.Domains
 	links    *tracking.Tokens
 	jobs     *job.Service
+	visits   *visit.Gatherer
 	queue    *queue.Queue
 	door     *httpapi.Door
 	ready    *readiness
@@ -187,6 +189,7 @@ func (sv *server) buildDoors() {
 	s := sv.settings
 	submitter := submit.NewService(submit.Options{Store: sv.store, Domains: sv.domains, Dispatcher: sv.queue, Links: submit.Links{Base: sv.url},
 		Renderer: render.New(render.NoTemplates{}), Now: sv.now, Log: sv.log})
+	sv.visits = visit.New(visit.Options{Store: sv.store, Log: sv.log})
 	wishes := feedback.NewService(sv.store, sv.now)
 	sv.jobs = job.NewService(job.Options{Store: sv.store, Dir: filepath.Join(s.Storage.DataDir, "jobs"), Node: sv.queue.Node(), Now: sv.now, Log: sv.log})
 	sv.door = httpapi.New(httpapi.Options{Access: sv.access, Memory: sv.store, PublicURL: sv.url, MaxBody: int64(s.HTTP.MaxBody), Now: sv.now, Log: sv.log})
@@ -197,7 +200,7 @@ func (sv *server) buildDoors() {
 		Secret: sv.ring.Derive("cursors"), Wake: sv.store.Wake, Health: sv.health,
 		Version: v1.Version{Version: b.Version, Commit: b.Commit, Go: b.Go},
 	})
-	linkDoor := links.New(links.Options{Tokens: sv.links, Wishes: wishes, Now: sv.now, Log: sv.log})
+	linkDoor := links.New(links.Options{Tokens: sv.links, Wishes: wishes, Visitors: sv.visits, Now: sv.now, Log: sv.log})
 	sv.ready = &readiness{ping: sv.store.Ping, schema: sv.store.Schema, floor: int64(s.Storage.DiskFloor), now: sv.now, log: sv.log,
 		free: func() (int64, error) { return freeSpace(s.Storage.DataDir) }}
 	metrics := newMetrics(&measured{queue: sv.queue.Stats, depth: sv.store.Depth, door: sv.door.Stats, now: sv.now, log: sv.log})
