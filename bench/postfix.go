@@ -22,6 +22,8 @@ type figures struct {
 	endToEnd float64       // a second; 0: nothing was to be delivered
 	cpu      time.Duration // of the server, whole run
 	peak     int64         // resident bytes; 0: not known
+	driver   time.Duration // CPU of the load generator and the sink
+	others   float64       // share of the cores that something else used
 	repeated int64         // arrived more than once
 }
 
@@ -68,7 +70,7 @@ func flood(ctx context.Context, p *harness.Postfix, s *sink.Sink, n, connections
 		}
 	}
 	s.Reset()
-	before, start := cpuOfFamily(p.Pid()), time.Now()
+	before, us, all, start := cpuOfFamily(p.Pid()), cpuOfUs(), readMachine(), time.Now()
 	if err := smtpSource(ctx, p.Addr, n, connections); err != nil {
 		return nil, err
 	}
@@ -77,11 +79,12 @@ func flood(ctx context.Context, p *harness.Postfix, s *sink.Sink, n, connections
 		f.name = "Postfix, mail held"
 	} else {
 		if err := s.Wait(int64(n), 30*time.Second); err != nil {
-			return nil, fmt.Errorf("Postfix to sink: %w", err)
+			return nil, fmt.Errorf("from Postfix to the sink: %w", err)
 		}
 		f.endToEnd = float64(n) / time.Since(start).Seconds()
 	}
-	f.cpu, f.repeated = cpuOfFamily(p.Pid())-before, s.Repeated()
+	f.cpu, f.driver, f.repeated = cpuOfFamily(p.Pid())-before, cpuOfUs()-us, s.Repeated()
+	f.others = readMachine().others(all, f.cpu+f.driver)
 	return f, nil
 }
 

@@ -17,7 +17,7 @@ type results struct {
 }
 
 func heading(w io.Writer) {
-	fmt.Fprintf(w, "%-26s %9s %9s %9s %9s %10s %10s %9s %6s\n", "", "messages", "accept/s", "p50", "p99", "end2end/s", "CPU s/1000", "peak RSS", "twice")
+	fmt.Fprintf(w, "%-26s %9s %9s %9s %9s %10s %10s %8s %9s %6s %6s\n", "", "messages", "accept/s", "p50", "p99", "end2end/s", "CPU s/1000", "driver", "peak RSS", "others", "twice")
 }
 
 func (f *figures) print(w io.Writer) {
@@ -27,9 +27,9 @@ func (f *figures) print(w io.Writer) {
 		}
 		return text
 	}
-	fmt.Fprintf(w, "%-26s %9d %9.0f %9s %9s %10s %10.3f %9s %6d\n", f.name, f.messages, f.accepted,
+	fmt.Fprintf(w, "%-26s %9d %9.0f %9s %9s %10s %10.3f %8.3f %9s %5.0f%% %6d\n", f.name, f.messages, f.accepted,
 		dash(f.p50 > 0, round(f.p50)), dash(f.p99 > 0, round(f.p99)), dash(f.endToEnd > 0, fmt.Sprintf("%.0f", f.endToEnd)),
-		f.cpu.Seconds()*1000/float64(f.messages), dash(f.peak > 0, fmt.Sprintf("%d MB", f.peak>>20)), f.repeated)
+		f.cpu.Seconds()*1000/float64(f.messages), f.driver.Seconds()*1000/float64(f.messages), dash(f.peak > 0, fmt.Sprintf("%d MB", f.peak>>20)), 100*f.others, f.repeated)
 }
 
 func round(d time.Duration) string {

@@ -164,7 +164,7 @@ func (s *side) run(ctx context.Context, signing string, n, connections int, late
 	s.sink.Reset()
 	harness.ForgetPeak(pid)
 	s.signal(syscall.SIGUSR1)
-	before, start := cpuOf(pid), time.Now()
+	before, us, all, start := cpuOf(pid), cpuOfUs(), readMachine(), time.Now()
 	a, err := s.load(from, "fast.test", more, n, connections).Send(ctx)
 	if err == nil {
 		err = a.Err()
@@ -177,7 +177,7 @@ func (s *side) run(ctx context.Context, signing string, n, connections int, late
 		f.name = "Postroad, mail scheduled"
 	} else {
 		if err := s.sink.Wait(int64(n), 30*time.Second); err != nil {
-			return nil, fmt.Errorf("Postroad to sink: %w", err)
+			return nil, fmt.Errorf("from Postroad to the sink: %w", err)
 		}
 		f.endToEnd = float64(n) / time.Since(start).Seconds()
 		if got, want := s.sink.Signatures(), domains[signing].signatures*int64(n); got < want || want == 0 && got > 0 {
@@ -185,6 +185,8 @@ func (s *side) run(ctx context.Context, signing string, n, connections int, late
 		}
 	}
 	s.signal(syscall.SIGUSR2)
+	f.driver = cpuOfUs() - us
+	f.others = readMachine().others(all, cpuOf(pid)-before+f.driver)
 	s.settle()
 	f.cpu, f.peak, f.repeated = cpuOf(pid)-before, harness.PeakMemory(pid), s.sink.Repeated()
 	return f, nil

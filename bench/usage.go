@@ -47,6 +47,39 @@ func cpuOfFamily(pid int) time.Duration {
 	return sum
 }
 
+// machine is the CPU time all cores have spent since boot.
+type machine struct{ busy, all time.Duration }
+
+func readMachine() (m machine) {
+	b, _ := os.ReadFile("/proc/stat")
+	line, _, _ := strings.Cut(string(b), "\n")
+	for i, field := range strings.Fields(strings.TrimPrefix(line, "cpu")) {
+		n, _ := strconv.ParseInt(field, 10, 64)
+		spent := time.Duration(n) * time.Second / ticks
+		switch {
+		case i == 3 || i == 4: // idle, waiting for the disk
+			m.all += spent
+		case i < 8: // user nice system irq softirq, and steal: another machine's work
+			m.all, m.busy = m.all+spent, m.busy+spent
+		}
+	}
+	return m
+}
+
+// others is the share of all cores that went, since before, to neither us nor the server
+// measured: what else runs on the machine. With much of it the figures say little.
+func (m machine) others(before machine, ours time.Duration) float64 {
+	all := m.all - before.all
+	if all <= 0 {
+		return 0
+	}
+	return max(0, float64(m.busy-before.busy-ours)/float64(all))
+}
+
+// cpuOfUs is the CPU time of this process, load generator and sink, and of the children
+// it waited for.
+func cpuOfUs() time.Duration { return cpuOf(os.Getpid()) }
+
 // statFields are those of /proc/PID/stat from the third (state) on; the second, the
 // name in brackets, may hold spaces.
 func statFields(pid int) []string {

@@ -19,7 +19,7 @@ import (
 	"github.com/postroad/postroad/internal/dns"
 	"github.com/postroad/postroad/internal/feedback"
 	"github.com/postroad/postroad/internal/httpapi"
-	"github.com/postroad/postroad/internal/httpapi/links"
+	linksdoor "github.com/postroad/postroad/internal/httpapi/links"
 	v1 "github.com/postroad/postroad/internal/httpapi/v1"
 	"github.com/postroad/postroad/internal/job"
 	"github.com/postroad/postroad/internal/lane"
@@ -46,7 +46,7 @@ type server struct {
 	resolver *dns.Resolver
 	router   *route.Decider
 	domains  *project.Domains
-	links    *tracking.Tokens
+	tokens   *tracking.Tokens
 	jobs     *job.Service
 	visits   *visit.Gatherer
 	queue    *queue.Queue
@@ -152,11 +152,11 @@ func (sv *server) buildQueue() {
 			return out
 		},
 	})
-	sv.links = tracking.NewTokens(sv.ring.Derive("links"))
+	sv.tokens = tracking.NewTokens(sv.ring.Derive("links"))
 	tokens := feedback.NewTokens(sv.ring.Derive("return path"))
 	out = deliver.New(deliver.Options{
 		Hostname: d.Hostname, Port: uint16(d.MXPort), Begin: sv.queue, Resolver: sv.resolver, Guard: sv.guard, Contents: sv.store,
-		Keys: sv.domains, Sign: sign, ReturnPaths: tokens, Stamps: sv.links, Classify: feedback.Classify, Now: sv.now, Log: sv.log,
+		Keys: sv.domains, Sign: sign, ReturnPaths: tokens, Stamps: sv.tokens, Classify: feedback.Classify, Now: sv.now, Log: sv.log,
 	})
 	play = sandbox.New(sandbox.Options{Begin: sv.queue, Now: sv.now, Log: sv.log})
 }
@@ -175,19 +175,21 @@ func (sv *server) laneLimits(k lane.Key) lane.Limits {
 		n = max(n, sandboxSessions)
 	}
 	return lane.Limits{Connections: n, Reserved: min(n-1, max(1, n/10)), PerSession: sv.settings.Delivery.SessionMessages,
-		Idle: 5 * time.Second, Depth: 2000}
+		Idle: 5 * time.Second, Depth: 8000}
 }
 
 // sandboxSite is the site of all captured mail (route.Route.Site).
 const (
 	sandboxSite     = "sandbox"
-	sandboxSessions = 50
+	sandboxSessions = 200
 )
 
 // buildDoors makes the way in, the read side and the HTTP server.
 func (sv *server) buildDoors() {
 	s := sv.settings
-	submitter := submit.NewService(submit.Options{Store: sv.store, Domains: sv.domains, Dispatcher: sv.queue, Links: submit.Links{Base: sv.url},
+	links := submit.NewLinks(sv.url, sv.ring.Derive("hosted files"))
+	submitter := submit.NewService(submit.Options{Store: sv.store, Domains: sv.domains, Dispatcher: sv.queue, Links: links, Blocked: append([]string{}, s.HTTP.BlockedAttachments...),
+		Marking:  submit.Marking{Base: sv.url},
 		Renderer: render.New(render.NoTemplates{}), Now: sv.now, Log: sv.log})
 	sv.visits = visit.New(visit.Options{Store: sv.store, Log: sv.log})
 	wishes := feedback.NewService(sv.store, sv.now)
@@ -196,11 +198,11 @@ func (sv *server) buildDoors() {
 	b := ThisBuild()
 	api := v1.New(v1.Options{
 		Door: sv.door, Access: sv.access, Limits: sv.access.Limits(), Submitter: submitter,
-		Archive: archive.NewService(sv.store, sv.links), Orders: sv.queue, Domains: sv.domains, Suppressions: wishes, Jobs: sv.jobs,
+		Archive: archive.NewService(sv.store, sv.tokens), Orders: sv.queue, Domains: sv.domains, Suppressions: wishes, Jobs: sv.jobs, Links: links,
 		Secret: sv.ring.Derive("cursors"), Wake: sv.store.Wake, Health: sv.health,
 		Version: v1.Version{Version: b.Version, Commit: b.Commit, Go: b.Go},
 	})
-	linkDoor := links.New(links.Options{Tokens: sv.links, Wishes: wishes, Visitors: sv.visits, Now: sv.now, Log: sv.log})
+	linkDoor := linksdoor.New(linksdoor.Options{Tokens: sv.tokens, Wishes: wishes, Visitors: sv.visits, Now: sv.now, Log: sv.log})
 	sv.ready = &readiness{ping: sv.store.Ping, schema: sv.store.Schema, floor: int64(s.Storage.DiskFloor), now: sv.now, log: sv.log,
 		free: func() (int64, error) { return freeSpace(s.Storage.DataDir) }}
 	metrics := newMetrics(&measured{queue: sv.queue.Stats, depth: sv.store.Depth, door: sv.door.Stats, now: sv.now, log: sv.log})

@@ -2,6 +2,7 @@ package archive
 
 import (
 	"context"
+	"io"
 	"strings"
 	"time"
 
@@ -69,6 +70,11 @@ func (s *Service) Copy(ctx context.Context, r *Record) (mail.Content, error) {
 		return c, err
 	}
 	return s.stamps.Stamp(c, r.Message.Stamp, r.Deliveries[0].Row), nil
+}
+
+// File opens a hosted file, expired or not; mail.ErrNotFound when it is gone.
+func (s *Service) File(ctx context.Context, id mail.ID) (mail.File, io.ReadSeekCloser, error) {
+	return s.store.OpenFile(ctx, id)
 }
 
 // Overall is the message's own status: see mail.Overall.

@@ -16,6 +16,9 @@
 // left less urgent mail waiting, the oldest of that goes first once, so that no tier
 // starves for ever.
 //
+// Of the jobs that the sessions of a busy lane come to next, Options.Soon is told, so that
+// the question whether they may go is answered by the time they do.
+//
 // [Manager.Run] sweeps: jobs that waited past Options.MaxWait go back to the queue, the
 // whole tier of them so that their order is kept, and the lane offers less room until
 // it moves again. Lanes without jobs and workers are forgotten.

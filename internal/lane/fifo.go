@@ -7,6 +7,7 @@ type fifo struct {
 	ring  []*Job
 	first int
 	count int
+	soon  int // of the first jobs, how many Options.Soon was told of
 }
 
 const keepRing = 256 // a ring of up to this many places is kept when empty
@@ -38,10 +39,21 @@ func (f *fifo) pop() *Job {
 	j := f.ring[f.first]
 	f.ring[f.first] = nil
 	f.first = (f.first + 1) & (len(f.ring) - 1)
+	f.soon = max(f.soon-1, 0)
 	if f.count--; f.count == 0 && len(f.ring) > keepRing {
 		f.ring, f.first = nil, 0
 	}
 	return j
+}
+
+// next gives the first job that Options.Soon was not told of, nil when there is none among
+// the first so many.
+func (f *fifo) next(window int) *Job {
+	if f.soon >= f.count || f.soon >= window {
+		return nil
+	}
+	f.soon++
+	return f.ring[(f.first+f.soon-1)&(len(f.ring)-1)]
 }
 
 // drain takes all jobs out, in order, appending them to jobs.

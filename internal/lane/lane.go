@@ -50,6 +50,9 @@ func (l *lane) offer(job *Job) (bool, error) {
 		return false, ErrFull
 	}
 	l.tiers[job.Tier].push(job)
+	if len(l.idle) == 0 && l.workers >= l.limits.Connections {
+		l.tellSoon(job.Tier)
+	}
 	if job.Tier == mail.Bulk && l.bulkBusy >= l.forBulk() {
 		return true, nil // one of the busy ones will take it
 	}
@@ -121,6 +124,16 @@ func (l *lane) pick() *Job {
 		l.depth = min(2*l.depth, l.limits.Depth)
 	}
 	return job
+}
+
+// tellSoon tells of the jobs of a tier that the busy sessions come to next.
+func (l *lane) tellSoon(tier mail.Tier) {
+	if l.m.o.Soon == nil {
+		return
+	}
+	for job := l.tiers[tier].next(2 * l.busy); job != nil; job = l.tiers[tier].next(2 * l.busy) {
+		l.m.o.Soon(job)
+	}
 }
 
 // roomAgain tells whether whoever was told of no room is to be told of room: once

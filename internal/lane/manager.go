@@ -21,6 +21,12 @@ type Options struct {
 	// quick.
 	Done func(job *Job, attempts []mail.Attempt)
 
+	// Soon, when set, is told of a job that will be picked shortly if the lane goes on as
+	// it does, so that what must be done before can begin. It is called with the lane
+	// locked: it must be quick and not call back. At most twice as many waiting jobs of a
+	// tier are told of as there are sessions.
+	Soon func(job *Job)
+
 	// Room, when set, is told that a lane which had no room has some again.
 	Room func(Key)
 

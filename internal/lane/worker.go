@@ -84,6 +84,7 @@ func (w *worker) next() bool {
 				l.bulkBusy++
 			}
 			w.share = l.limits.PerSession
+			l.tellSoon(w.job.Tier)
 			l.wakeMore()
 		} else {
 			l.closed = [mail.Tiers]time.Time{} // the lane moves: who rests is wanted

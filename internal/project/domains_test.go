@@ -31,7 +31,13 @@ type shelf struct {
 	events  []mail.Event
 	answers map[string]mail.Answer
 	reads   int
+	lists   int // readings of all domains
+	due     int // readings of the due ones
 	broken  error
+}
+
+func newShelf() *shelf {
+	return &shelf{domains: map[mail.ID]project.Domain{}, answers: map[string]mail.Answer{}}
 }
 
 func (s *shelf) CreateDomain(_ context.Context, d project.Domain, _ *mail.Once, answer func(project.Domain) mail.Answer) (project.Domain, error) {
@@ -72,6 +78,7 @@ func (s *shelf) DomainByID(_ context.Context, owner int64, id mail.ID) (project.
 func (s *shelf) Domains(context.Context, int64) ([]project.Domain, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.lists++
 	var list []project.Domain
 	for _, d := range s.domains {
 		list = append(list, d)
@@ -113,6 +120,7 @@ func (s *shelf) keep(d project.Domain, ifVersion, edits int64, events []mail.Eve
 func (s *shelf) DomainsDue(_ context.Context, now time.Time, limit int) (due []project.Domain, next time.Time, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.due++
 	for _, d := range s.domains {
 		if !d.NextCheckAt.After(now) && len(due) < limit {
 			due = append(due, d)
@@ -166,7 +174,7 @@ const hosts = "mx.post.test. A 192.0.2.25\n"
 
 func start(t *testing.T) *world {
 	t.Helper()
-	w := &world{store: &shelf{domains: map[mail.ID]project.Domain{}, answers: map[string]mail.Answer{}}, dns: dnstest.Start(t, hosts), now: time.Now()}
+	w := &world{store: newShelf(), dns: dnstest.Start(t, hosts), now: time.Now()}
 	ring, err := seal.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@
 //	claim    leases what is due, as far as lanes have room ([Queue.claimAll])
 //	look up  at most Options.Lookups at a time; one that hangs holds its destination only
 //	lanes    [lane.Manager.Run]
+//	foresee  asks Store.Begin about the jobs sessions come to next ([foresight])
 //	settle   gathers results while the commit before them is on its way ([settler.run])
 //	keep     renews leases, then rescues those that others lost ([Queue.keep])
 //	complain reports complaints of the sandbox when their time comes ([Queue.complainLoop])

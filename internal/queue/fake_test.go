@@ -18,11 +18,11 @@ type fakeStore struct {
 	token     int64
 	rows      []*row
 	suppress  map[string]mail.Suppression // by address
-	reports   []queue.Report
-	fail      map[string]int // how often a method fails yet; -1: always
-	slow      time.Duration  // every write takes it
+	fail      map[string]int              // how often a method fails yet; -1: always
+	slow      time.Duration               // every write takes it
 	claims    int
 	settles   int
+	begins    int
 	renewed   int
 	refuseRow int64 // a settle with this delivery always fails
 }
@@ -154,6 +154,7 @@ func (s *fakeStore) Begin(_ context.Context, _ time.Time, batch []queue.Beginnin
 		return nil, err
 	}
 	defer s.mu.Unlock()
+	s.begins++
 	verdicts := make([]queue.Verdict, len(batch))
 	for i, b := range batch {
 		r := s.held(b.Lease)
@@ -324,6 +325,12 @@ func (s *fakeStore) claimed() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.claims
+}
+
+func (s *fakeStore) beginCalls() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.begins
 }
 
 // story is what one delivery's events tell.

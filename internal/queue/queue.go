@@ -71,16 +71,17 @@ func (o *Options) fill() {
 // Queue schedules deliveries. It is a submit.Dispatcher for those who accept mail and a
 // deliver.Beginner for those who carry it.
 type Queue struct {
-	o        Options
-	lanes    *lane.Manager
-	ledger   ledger
-	backlog  backlog
-	lookups  lookups
-	settler  settler
-	alarm    alarm    // of the claim loop
-	blocked  sync.Map // *mail.Work → *mail.Suppression: found by Begin, for the result
-	grievers grievers
-	stats    counters
+	o         Options
+	lanes     *lane.Manager
+	ledger    ledger
+	backlog   backlog
+	lookups   lookups
+	settler   settler
+	foresight foresight
+	alarm     alarm    // of the claim loop
+	blocked   sync.Map // *mail.Work → *mail.Suppression: found by Begin, for the result
+	grievers  grievers
+	stats     counters
 
 	ready    atomic.Bool // rescued after the start: leases of ours are this process's
 	stopping atomic.Bool
@@ -96,9 +97,10 @@ func New(o Options) *Queue {
 	q.lookups.init(o.Lookups)
 	q.alarm.ring = make(chan struct{}, 1)
 	q.settler.init(q)
+	q.foresight.init(q)
 	q.grievers.ring = make(chan struct{}, 1)
 	q.lanes = lane.New(lane.Options{
-		Limits: o.Limits, Carrier: o.Carrier, Done: q.done,
+		Limits: o.Limits, Carrier: o.Carrier, Done: q.done, Soon: q.foresight.soon,
 		Room:    func(lane.Key) { q.alarm.wake() },
 		MaxWait: o.LeaseTime / 2, SoftLimit: o.SoftLimit, Now: o.Now, Log: o.Log,
 	})
@@ -129,6 +131,7 @@ func (q *Queue) Run(ctx context.Context) error {
 	}
 	q.ready.Store(true)
 	late.Go(func() { q.keep(life) })
+	late.Go(func() { q.foresight.run(life) })
 
 	var early sync.WaitGroup // ends with ctx
 	early.Go(func() { q.claimLoop(ctx) })

@@ -26,6 +26,7 @@ func random() float64 { return rand.Float64() }
 func (q *Queue) done(job *lane.Job, attempts []mail.Attempt) {
 	now := q.o.Now()
 	l := job.Holder.(*load)
+	q.foresight.forget(l.Works)
 	if len(l.Works) == 1 {
 		q.stats.count(attempts[0].Outcome)
 		q.settler.add(settling{load: l, one: q.resultOf(l.Works[0], &attempts[0], now)})

@@ -50,7 +50,7 @@ func newWhole(t testing.TB, s store.Store, change ...func(*queue.Options)) *whol
 	o := queue.Options{
 		Store: s, Router: route.New(route.Options{Hostname: "mx.here.test"}), Schedule: []time.Duration{20 * time.Millisecond, 20 * time.Millisecond},
 		Carrier: func(*route.Route) lane.Carrier { return play },
-		Limits:  func(lane.Key) lane.Limits { return lane.Limits{Connections: 20, Reserved: 2, Depth: 500} },
+		Limits:  func(lane.Key) lane.Limits { return lane.Limits{Connections: 20, Reserved: 2, Depth: 8000} },
 		Log:     slog.New(slog.DiscardHandler),
 	}
 	for _, f := range change {
@@ -247,7 +247,7 @@ func BenchmarkAcceptToDelivered(b *testing.B) {
 	s := openStore(b, b.TempDir())
 	defer func() { _ = s.Close() }()
 	w := newWhole(b, s, func(o *queue.Options) {
-		o.Limits = func(lane.Key) lane.Limits { return lane.Limits{Connections: 20, Reserved: 2, Depth: 2000} }
+		o.Limits = func(lane.Key) lane.Limits { return lane.Limits{Connections: 20, Reserved: 2, Depth: 8000} }
 	})
 	b.ReportAllocs()
 	b.ResetTimer()

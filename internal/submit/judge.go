@@ -31,6 +31,9 @@ type draft struct {
 	files      []mime.Attachment
 	oneClick   bool            // recipients can unsubscribe by our link
 	track      tracking.Wanted // what is counted
+	hosted     []hosted
+	kept       []NewFile // the hosted ones, once they are on disk
+	toDisk     bool      // the bytes go to disk however few they are
 
 	faults   mail.Faults
 	warnings []mail.Warning
@@ -78,7 +81,11 @@ func (d *draft) judge(ctx context.Context) error {
 	d.readTimes()
 	d.readLabels()
 	d.readWishes()
-	return d.verdict()
+	if err := d.verdict(); err != nil {
+		return err
+	}
+	d.link()
+	return nil
 }
 
 func (d *draft) verdict() error {

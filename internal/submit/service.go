@@ -24,9 +24,11 @@ type Options struct {
 	Renderer   *render.Renderer
 	Dispatcher Dispatcher       // nil: everything waits to be claimed
 	Now        func() time.Time // nil: time.Now
-	Links      Links
-	Limits     Limits       // zero fields: the defaults
-	Log        *slog.Logger // nil: slog.Default
+	Limits     Limits           // zero fields: the defaults
+	Links      *Links           // of hosted files; nil: none can be hosted
+	Marking    Marking          // of links to unsubscribe and to count; zero: there are none
+	Blocked    []string         // attachments that are refused, see [Blocked]; nil: the built-in list
+	Log        *slog.Logger     // nil: slog.Default
 }
 
 // Service accepts messages. It implements [Submitter] and is safe for many callers.
@@ -36,8 +38,10 @@ type Service struct {
 	renderer   *render.Renderer
 	dispatcher Dispatcher
 	now        func() time.Time
-	links      Links
 	limits     Limits
+	links      *Links
+	marking    Marking
+	blocked    map[string]bool
 	log        *slog.Logger
 }
 
@@ -45,7 +49,7 @@ type Service struct {
 func NewService(o Options) *Service {
 	s := &Service{
 		store: o.Store, domains: o.Domains, renderer: o.Renderer, dispatcher: o.Dispatcher,
-		now: o.Now, links: o.Links, limits: o.Limits.orDefaults(), log: o.Log,
+		now: o.Now, limits: o.Limits.orDefaults(), links: o.Links, marking: o.Marking, blocked: expandBlocked(o.Blocked), log: o.Log,
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -71,11 +75,10 @@ func (s *Service) Submit(ctx context.Context, who project.Principal, r *Request)
 	if r.DryRun {
 		return d.preview()
 	}
-	content, err := d.write(ctx)
+	e, err := d.finish(ctx)
 	if err != nil {
 		return nil, err
 	}
-	e := d.entry(content)
 	return s.accept(ctx, e)
 }
 

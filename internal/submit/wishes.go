@@ -10,8 +10,8 @@ import (
 	"github.com/postroad/postroad/internal/tracking"
 )
 
-// Links is where the links lead that we put into mail.
-type Links struct {
+// Marking is where the links lead that differ for each recipient.
+type Marking struct {
 	Base     string // "https://mail.acme.test"; "" = none are put in
 	MailHost string // host whose mail to unsubscribe+… reaches us; "" = there is no such door
 }
@@ -24,6 +24,13 @@ const bypassScope = "messages.bypass"
 // readWishes judges what the request asks about recipients' wishes: how they unsubscribe,
 // whether that counts for this message, and whether opens and clicks are counted.
 func (d *draft) readWishes() {
+	d.readUnsubscribe(hasHeader(d.headers, "List-Unsubscribe"))
+	d.readTracking()
+}
+
+// readUnsubscribe decides whether recipients can unsubscribe by a link of ours. The
+// caller's own way to do it wins.
+func (d *draft) readUnsubscribe(own bool) {
 	switch d.r.ListUnsubscribe {
 	case "", "auto":
 		d.oneClick = d.message.Tier == mail.Bulk || d.message.Topic != ""
@@ -33,14 +40,12 @@ func (d *draft) readWishes() {
 	default:
 		d.fault("invalid_value", "list_unsubscribe", "'list_unsubscribe' is 'auto', 'always' or 'none'.")
 	}
-	// The caller's own way to unsubscribe wins over ours.
-	d.oneClick = d.oneClick && !hasHeader(d.headers, "List-Unsubscribe")
+	d.oneClick = d.oneClick && !own
 	if d.r.BypassUnsubscribe && !mayBypass(d.who) {
 		d.refusal = &mail.Error{Code: "insufficient_scope", Status: 403, Suggestion: bypassScope, Field: "bypass_unsubscribe", Pointer: "#/bypass_unsubscribe",
 			Message: "This API key lacks the scope '" + bypassScope + "', which 'bypass_unsubscribe' needs. Use a key that has it."}
 	}
 	d.message.Bypass = d.r.BypassUnsubscribe
-	d.readTracking()
 	if base := d.linkBase(); d.oneClick && d.who.Owner.Env == mail.Live && base != "" && !strings.HasPrefix(base, "https://") {
 		d.warn("unsubscribe_not_https", "list_unsubscribe", "Links to unsubscribe begin with "+base+": mail systems only offer one-click over https (RFC 8058). Set public_url or the project's tracking_host.")
 	}
@@ -88,7 +93,7 @@ func (d *draft) linkBase() string {
 	if d.who.Project != nil && d.who.Project.Settings.TrackingHost != "" {
 		return "https://" + d.who.Project.Settings.TrackingHost
 	}
-	return d.s.links.Base
+	return d.s.marking.Base
 }
 
 // mark puts placeholders for each recipient's own tokens into header and HTML, where
@@ -100,7 +105,7 @@ func (d *draft) mark(m *mime.Message) {
 	}
 	marks := tracking.NewMarks(base)
 	if d.oneClick {
-		list, post := marks.Unsubscribe(d.s.links.MailHost)
+		list, post := marks.Unsubscribe(d.s.marking.MailHost)
 		m.Headers = append(slices.Clip(m.Headers), mail.Header{Name: "List-Unsubscribe", Value: list})
 		if !hasHeader(m.Headers, "List-Unsubscribe-Post") {
 			m.Headers = append(m.Headers, mail.Header{Name: "List-Unsubscribe-Post", Value: post})

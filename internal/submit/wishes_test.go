@@ -13,7 +13,7 @@ import (
 // linked is a world whose links begin with the operator's URL.
 func linked(t *testing.T) *world {
 	w := newWorld(t)
-	w.Service = submit.NewService(submit.Options{Store: w.store, Domains: domains{"acme.test": "verified"}, Links: submit.Links{Base: "https://mail.host.test"}})
+	w.Service = submit.NewService(submit.Options{Store: w.store, Domains: domains{"acme.test": "verified"}, Marking: submit.Marking{Base: "https://mail.host.test"}})
 	w.who.Key = &project.Key{ID: "k7f2q9xm", Scopes: []string{"messages.send"}}
 	w.who.Project = &project.Project{Row: 1, Settings: project.DefaultSettings()}
 	return w

@@ -56,7 +56,7 @@ func TestFiftyMegabytesArriveWholeInLittleMemory(t *testing.T) {
 	high := harness.PeakMemory(p.Pid())
 	t.Logf("request of %d bytes: accepted after %v, delivered after %v, %d bytes of mail, peak memory %d MB",
 		len(request), accepted.Round(time.Millisecond), delivered.Round(time.Millisecond), len(raw), high>>20)
-	if high >= peak {
+	if high >= peak && !harness.Raced() {
 		t.Errorf("peak memory %d MB, want less than %d MB", high>>20, peak>>20)
 	}
 
@@ -149,7 +149,7 @@ func TestFiftyOneMegabytesAreRefusedUnread(t *testing.T) {
 		}()
 		expectTooLarge(t, c)
 	})
-	if high := harness.PeakMemory(p.Pid()); high >= peak {
+	if high := harness.PeakMemory(p.Pid()); high >= peak && !harness.Raced() {
 		t.Errorf("peak memory %d MB", high>>20)
 	}
 	p.Send(t, harness.TestKey, map[string]any{"recipient": "user@site.test", "subject": "x", "text": "still here"})

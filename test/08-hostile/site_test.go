@@ -128,7 +128,7 @@ func TestNoSiteSticksTheQueue(t *testing.T) {
 			}
 		})
 	}
-	if high := harness.PeakMemory(p.Pid()); high > 300<<20 {
+	if high := harness.PeakMemory(p.Pid()); high > 300<<20 && !harness.Raced() {
 		t.Errorf("peak memory %d MB", high>>20)
 	}
 }

@@ -118,7 +118,7 @@ func (s *stage) send(t *testing.T, domain, priority string, first, n int, every 
 }
 
 func TestAStuckDestinationDelaysNobodyElse(t *testing.T) {
-	crowd, factor, slack := 10_000, 3.0, 40*time.Millisecond
+	crowd, factor, slack := 10_000, 3.0, 250*time.Millisecond
 	if full {
 		crowd, factor, slack = 200_000, 1.5, 0
 	}
@@ -148,13 +148,13 @@ func TestAStuckDestinationDelaysNobodyElse(t *testing.T) {
 }
 
 func TestUrgentMailOvertakesBulkOfItsLane(t *testing.T) {
-	crowd := 8_000
+	const think = 25 * time.Millisecond
+	crowd, bound := 8_000, 2*time.Second // behind the crowd it would be many
 	if full {
-		crowd = 100_000
+		crowd, bound = 100_000, 10*think
 	}
 	s := open(t)
 	w := newWatch()
-	const think = 25 * time.Millisecond
 	site := s.site(t, "slow.test", "127.0.0.8", sink.Behaviour{Think: think, OnMessage: w.arrive})
 	s.send(t, "slow.test", "bulk", 0, crowd, 0, nil)
 	waiting := int64(crowd) - site.Received()
@@ -170,7 +170,7 @@ func TestUrgentMailOvertakesBulkOfItsLane(t *testing.T) {
 	if left < waiting/4 {
 		t.Errorf("only %d bulk messages were left when the urgent ones had arrived: nothing was overtaken", left)
 	}
-	if worst := times[len(times)-1]; worst > 10*think {
-		t.Errorf("an urgent message took %v, %d service times", worst, worst/think)
+	if worst := times[len(times)-1]; worst > bound {
+		t.Errorf("an urgent message took %v", worst)
 	}
 }

@@ -29,6 +29,10 @@ func Binary() (string, error) {
 	return built.path, built.err
 }
 
+// Raced tells whether the binary has the race detector in it, which multiplies its
+// memory and time: bounds on them mean nothing then.
+func Raced() bool { return os.Getenv("POSTROAD_TEST_RACE") == "1" }
+
 func buildBinary() (string, error) {
 	if path := os.Getenv("POSTROAD_TEST_BINARY"); path != "" {
 		return path, nil
@@ -50,7 +54,7 @@ func buildBinary() (string, error) {
 		return "", fmt.Errorf("wait for the other test's build: %w", err)
 	}
 	path, args, cgo := filepath.Join(dir, "postroad"), []string{"build"}, "0"
-	if os.Getenv("POSTROAD_TEST_RACE") == "1" {
+	if Raced() {
 		path, args, cgo = path+"-race", append(args, "-race"), "1"
 	}
 	cmd := exec.Command("go", append(args, "-o", path, "./cmd/postroad")...)

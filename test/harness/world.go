@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +21,8 @@ import (
 type World struct {
 	DNS    *dnstest.Server
 	MXPort int
+
+	adding sync.Mutex // adding is reading and writing back
 }
 
 // NewWorld makes an empty one; Close it.
@@ -69,7 +72,11 @@ func (w *World) Env(more ...string) map[string]string {
 func (w *World) At(ip string) string { return net.JoinHostPort(ip, strconv.Itoa(w.MXPort)) }
 
 // Records adds records, written as in a zone file with absolute names.
-func (w *World) Records(records string) error { return w.DNS.Add(records) }
+func (w *World) Records(records string) error {
+	w.adding.Lock()
+	defer w.adding.Unlock()
+	return w.DNS.Add(records)
+}
 
 // Route sends mail for a domain to these addresses, the first preferred.
 func (w *World) Route(domain string, ips ...string) error {

@@ -80,7 +80,7 @@ func newWorld(t *testing.T, script string) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.mx.Close() })
-	w.submit = submit.NewService(submit.Options{Store: w.store, Domains: verified{}, Links: submit.Links{Base: "https://mail.acme.test", MailHost: "mx.acme.test"}})
+	w.submit = submit.NewService(submit.Options{Store: w.store, Domains: verified{}, Marking: submit.Marking{Base: "https://mail.acme.test", MailHost: "mx.acme.test"}})
 	w.route = &route.Route{Destination: "example.test", Site: "mx.example.test", Hosts: []route.Host{{Name: "mx.example.test"}},
 		Source: route.Source{Name: "default", EHLO: "out.acme.test"}}
 	second := 2 * time.Second

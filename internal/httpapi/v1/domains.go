@@ -20,6 +20,11 @@ type Domains interface {
 	Delete(ctx context.Context, project int64, ref string, force bool, by string) error
 	Records(d project.Domain) []project.Record
 	Verify(ctx context.Context, project int64, ref string) (project.Domain, error)
+	Export(d project.Domain, format string) (project.Export, error)
+
+	Rotate(ctx context.Context, project int64, ref string, r project.Rotation, once *mail.Once, answer func(project.Domain, project.DKIMKey) mail.Answer) (project.Domain, project.DKIMKey, error)
+	Activate(ctx context.Context, project int64, ref, selector string, force bool, ifVersion int64, by string) (project.Domain, error)
+	RemoveKey(ctx context.Context, project int64, ref, selector string, ifVersion int64, by string) error
 }
 
 type dkimKeyOut struct {
@@ -27,6 +32,14 @@ type dkimKeyOut struct {
 	Algorithm string    `json:"algorithm"`
 	State     string    `json:"state"`
 	CreatedAt time.Time `json:"created_at"`
+	// Null where that has not happened, or where the key is not retired.
+	ActivatedAt time.Time `json:"activated_at"`
+	RetiredAt   time.Time `json:"retired_at"`
+	KeepUntil   time.Time `json:"keep_until"`
+}
+
+func dkimKeyOf(k *project.DKIMKey) dkimKeyOut {
+	return dkimKeyOut{k.Selector, k.Algorithm, k.State, k.CreatedAt, k.ActivatedAt, k.RetiredAt, k.KeepUntil}
 }
 
 // domainOut is §5.
@@ -52,8 +65,8 @@ func domainOf(d *project.Domain) domainOut {
 	out := domainOut{ID: d.ID.Text(mail.PrefixDomain), Object: "domain", Name: d.Name, Status: d.Status, CanSend: d.CanSend(), Checks: d.Checks,
 		Keys: make([]dkimKeyOut, len(d.Keys)), ReturnPath: d.ReturnPath, TLS: d.TLS, DefaultFrom: orNull(d.DefaultFrom),
 		CreatedAt: d.CreatedAt, LastCheckedAt: d.LastCheckedAt, NextCheckAt: d.NextCheckAt}
-	for i, k := range d.Keys {
-		out.Keys[i] = dkimKeyOut{k.Selector, k.Algorithm, k.State, k.CreatedAt}
+	for i := range d.Keys {
+		out.Keys[i] = dkimKeyOf(&d.Keys[i])
 	}
 	return out
 }

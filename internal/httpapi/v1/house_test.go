@@ -3,6 +3,7 @@ package v1_test
 import (
 	"context"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -49,6 +50,7 @@ type house struct {
 	dns    *dnstest.Server
 	jobs   *job.Service
 	time   *still
+	dir    string
 }
 
 // still is a clock that moves when it is told to.
@@ -77,6 +79,7 @@ func build(t *testing.T, perMinute int) *house {
 	h := &house{t: t, time: &still{now: time.Date(2026, 4, 19, 14, 30, 0, 0, time.UTC)}}
 	var err error
 	dir := t.TempDir()
+	h.dir = dir
 	if h.store, err = sqlite.Open(sqlite.Options{Dir: dir}); err != nil {
 		t.Fatal(err)
 	}
@@ -96,10 +99,11 @@ func build(t *testing.T, perMinute int) *house {
 	h.dns = dnstest.Start(t, "")
 	domains := project.NewDomains(project.DomainsOptions{Store: h.store, Ring: ring, Hostname: "mx.postroad.test", Now: h.clock,
 		Resolver: dns.New(dns.Options{Servers: []netip.AddrPort{netip.MustParseAddrPort(h.dns.Addr())}, MinTTL: 1, FailureTTL: 1})})
-	sub := submit.NewService(submit.Options{Store: h.store, Domains: domains, Links: submit.Links{Base: "https://mail.acme.test"}, Now: h.clock})
+	links := submit.NewLinks("https://mail.acme.test", [32]byte{2})
+	sub := submit.NewService(submit.Options{Store: h.store, Domains: domains, Now: h.clock, Links: links, Marking: submit.Marking{Base: "https://mail.acme.test"}})
 	h.jobs = job.NewService(job.Options{Store: h.store, Dir: filepath.Join(dir, "jobs"), Node: "one", Now: h.clock})
 	h.door = httpapi.New(httpapi.Options{Access: h.access, Memory: h.store, PublicURL: "https://mail.acme.test", Now: h.clock})
-	h.Handler = v1.New(v1.Options{Door: h.door, Access: h.access, Limits: limits, Submitter: sub, Resender: sub, Archive: archive.NewService(h.store, tokens),
+	h.Handler = v1.New(v1.Options{Door: h.door, Access: h.access, Limits: limits, Submitter: sub, Resender: sub, Links: links, Archive: archive.NewService(h.store, tokens),
 		Orders: h.store, Domains: domains, Suppressions: feedback.NewService(h.store, h.clock), Jobs: h.jobs, Secret: [32]byte{1}, Wake: h.store.Wake})
 	return h
 }
@@ -191,6 +195,20 @@ func (h *house) count() int {
 		h.t.Fatal(err)
 	}
 	return len(records)
+}
+
+// spooledFiles counts the bodies and hosted files on disk.
+func (h *house) spooledFiles() (n int) {
+	h.t.Helper()
+	for _, dir := range []string{"bodies", "files"} {
+		_ = filepath.WalkDir(filepath.Join(h.dir, dir), func(_ string, e fs.DirEntry, err error) error {
+			if err == nil && !e.IsDir() {
+				n++
+			}
+			return nil
+		})
+	}
+	return n
 }
 
 func (h *house) owner(env mail.Env) mail.Owner {

@@ -9,36 +9,36 @@ import (
 	"github.com/postroad/postroad/internal/mail"
 )
 
-// batchOut tells what became of each line of a batch.
-type batchOut struct {
+// listChanged tells what became of each line of a batch.
+type listChanged struct {
 	Object   string         `json:"object"`
-	Summary  batchSummary   `json:"summary"`
-	Data     []batchItem    `json:"data"`
+	Summary  listSummary    `json:"summary"`
+	Data     []listLine     `json:"data"`
 	Warnings []mail.Warning `json:"warnings,omitempty"`
 }
 
-type batchSummary struct {
+type listSummary struct {
 	Total   int `json:"total"`
 	Created int `json:"created"`
 	Removed int `json:"removed"`
 	Failed  int `json:"failed"`
 }
 
-type batchItem struct {
+type listLine struct {
 	Op          string          `json:"op"` // "add" or "remove"
 	Index       int             `json:"index"`
 	Recipient   string          `json:"recipient,omitempty"`
 	Suppression *suppressionOut `json:"suppression,omitempty"`
-	Error       *batchFault     `json:"error,omitempty"`
+	Error       *lineFault      `json:"error,omitempty"`
 }
 
-type batchFault struct {
+type lineFault struct {
 	Code   string      `json:"code"`
 	Detail string      `json:"message"`
-	Errors []fieldFail `json:"errors,omitempty"`
+	Errors []lineField `json:"errors,omitempty"`
 }
 
-type fieldFail struct {
+type lineField struct {
 	Field   string `json:"field"`
 	Pointer string `json:"pointer"`
 	Code    string `json:"code"`
@@ -82,7 +82,7 @@ func (a *API) batchSuppressions(c *httpapi.Call) {
 	}
 	requestID, warnings := c.RequestID, f.allWarnings()
 	answer, err := a.o.Suppressions.Change(c.Context(), c.Who.Owner, add, remove, c.Who.By(), turn.Once, func() mail.Answer {
-		out := mail.Answer{Status: http.StatusOK, Body: encode(batchOf(add, remove, warnings)), RequestID: requestID}
+		out := mail.Answer{Status: http.StatusOK, Body: encode(listChangedOf(add, remove, warnings)), RequestID: requestID}
 		if turn.Once != nil {
 			out.Fingerprint, out.Expires = turn.Once.Fingerprint, turn.Once.Expires
 		}
@@ -168,10 +168,10 @@ func readRemove(c *httpapi.Call, l *findings, path string, v value) feedback.Ite
 	return item
 }
 
-func batchOf(add, remove []feedback.Item, warnings []mail.Warning) batchOut {
-	out := batchOut{Object: "batch", Data: make([]batchItem, 0, len(add)+len(remove)), Warnings: warnings}
+func listChangedOf(add, remove []feedback.Item, warnings []mail.Warning) listChanged {
+	out := listChanged{Object: "batch", Data: make([]listLine, 0, len(add)+len(remove)), Warnings: warnings}
 	for i := range add {
-		line := batchItem{Op: "add", Index: i, Recipient: add[i].Suppression.Address}
+		line := listLine{Op: "add", Index: i, Recipient: add[i].Suppression.Address}
 		if x := &add[i]; x.Done != nil {
 			shape := suppressionShape(x.Done)
 			shape.Created = &x.Created
@@ -179,17 +179,17 @@ func batchOf(add, remove []feedback.Item, warnings []mail.Warning) batchOut {
 				out.Summary.Created++
 			}
 		}
-		line.Error = batchFaultOf(add[i].Err)
+		line.Error = lineFaultOf(add[i].Err)
 		out.Data = append(out.Data, line)
 	}
 	for i := range remove {
-		line := batchItem{Op: "remove", Index: i, Recipient: clip(remove[i].Ref, 300)}
+		line := listLine{Op: "remove", Index: i, Recipient: clip(remove[i].Ref, 300)}
 		if x := &remove[i]; x.Done != nil {
 			shape := suppressionShape(x.Done)
 			line.Suppression = &shape
 			out.Summary.Removed++
 		}
-		line.Error = batchFaultOf(remove[i].Err)
+		line.Error = lineFaultOf(remove[i].Err)
 		out.Data = append(out.Data, line)
 	}
 	for i := range out.Data {
@@ -201,22 +201,22 @@ func batchOf(add, remove []feedback.Item, warnings []mail.Warning) batchOut {
 	return out
 }
 
-func batchFaultOf(err error) *batchFault {
+func lineFaultOf(err error) *lineFault {
 	var faults mail.Faults
 	var several *feedback.SeveralError
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &faults):
-		out := &batchFault{Code: "validation_failed", Detail: "The line has invalid fields."}
+		out := &lineFault{Code: "validation_failed", Detail: "The line has invalid fields."}
 		for _, e := range faults {
-			out.Errors = append(out.Errors, fieldFail{e.Field, e.Pointer, e.Code, e.Message})
+			out.Errors = append(out.Errors, lineField{e.Field, e.Pointer, e.Code, e.Message})
 		}
 		return out
 	case errors.As(err, &several):
-		return &batchFault{Code: "state_conflict", Detail: "This address is suppressed for several reasons. Say which to lift with 'reason' (and 'topic')."}
+		return &lineFault{Code: "state_conflict", Detail: "This address is suppressed for several reasons. Say which to lift with 'reason' (and 'topic')."}
 	case errors.Is(err, feedback.ErrComplaint):
-		return &batchFault{Code: "state_conflict", Detail: "The recipient reported mail as spam. To write again all the same, say 'force': true."}
+		return &lineFault{Code: "state_conflict", Detail: "The recipient reported mail as spam. To write again all the same, say 'force': true."}
 	}
-	return &batchFault{Code: "not_found", Detail: "There is no such suppression."}
+	return &lineFault{Code: "not_found", Detail: "There is no such suppression."}
 }

@@ -18,8 +18,8 @@ const (
 )
 
 var (
-	errClosed = errors.New("the store is closed")
-	errSchema = errors.New("the store's schema is not up to date: migrate first")
+	errClosed = &outage{errors.New("the store is closed")}
+	errSchema = &outage{errors.New("the store's schema is not up to date: migrate first")}
 )
 
 // writer owns the only connection that writes. Callers hand it ops; it runs all that
@@ -176,7 +176,7 @@ func (w *writer) serve(group []*op) {
 	case fatal(err):
 		w.log().Error("the store cannot write", "error", err)
 		for _, o := range group {
-			o.err = err
+			o.err = &outage{err}
 		}
 	default:
 		w.commitAlone(group) // one of them failed after it had written
