@@ -48,6 +48,7 @@ func (sv *server) run(soft, hard context.Context, o Options) error {
 	upkeep, work, doors := newGroup(context.Background()), newGroup(context.Background()), newGroup(context.Background())
 	upkeep.run("keys", sv.access.Run)
 	upkeep.run("domains", sv.domains.Run)
+	upkeep.run("retention", sv.forget.Run)
 	work.run("queue", sv.queue.Run)
 	doors.run("http", serveOn(sv.http, sv.listener))
 	sv.openSocket(doors)

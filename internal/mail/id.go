@@ -29,6 +29,7 @@ const (
 	PrefixSuppression = "sup"
 	PrefixProject     = "prj"
 	PrefixRequest     = "req"
+	PrefixErasure     = "era"
 	PrefixKey         = "key" // followed by the 8-character key id, not by a UUID
 )
 

@@ -76,6 +76,7 @@ type Options struct {
 	Orders       Orders
 	Domains      Domains
 	Suppressions Suppressions
+	Erasures     Erasures
 	Secret       [32]byte // signs cursors; the same on every node
 
 	Links    *submit.Links                     // of hosted files; nil: there are none
@@ -141,6 +142,9 @@ func (a *API) routes() []httpapi.Route {
 	add(get, "/v1/me", "", a.me)
 	add(get, "/v1/project", "project.read", a.getProject)
 	add(patch, "/v1/project", "project.write", a.patchProject)
+
+	add(post, "/v1/erasures", "project.write", a.orderErasure, once)
+	add(get, "/v1/erasures/{erasure}", "project.read", a.getErasure)
 
 	add(post, "/v1/domains", "domains.write", a.createDomain, once)
 	add(get, "/v1/domains", "domains.read", a.listDomains)

@@ -24,6 +24,7 @@ import (
 	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/project"
 	"github.com/postroad/postroad/internal/queue"
+	"github.com/postroad/postroad/internal/retention"
 	"github.com/postroad/postroad/internal/seal"
 	"github.com/postroad/postroad/internal/store/sqlite"
 	"github.com/postroad/postroad/internal/submit"
@@ -42,6 +43,7 @@ type house struct {
 	store  *sqlite.Store
 	access *project.Access
 	door   *httpapi.Door
+	forget *retention.Service
 	dns    *dnstest.Server
 	time   *still
 	dir    string
@@ -96,8 +98,11 @@ func build(t *testing.T, perMinute int) *house {
 	links := submit.NewLinks("https://mail.acme.test", [32]byte{2})
 	sub := submit.NewService(submit.Options{Store: h.store, Domains: domains, Now: h.clock, Links: links})
 	h.door = httpapi.New(httpapi.Options{Access: h.access, Memory: h.store, PublicURL: "https://mail.acme.test", Now: h.clock})
-	h.Handler = v1.New(v1.Options{Door: h.door, Access: h.access, Limits: limits, Submitter: sub, Resender: sub, Links: links, Archive: archive.NewService(h.store),
-		Orders: h.store, Domains: domains, Suppressions: h.store, Secret: [32]byte{1}, Wake: h.store.Wake})
+	h.forget = retention.New(retention.Options{Store: h.store, Now: h.clock})
+	reading := archive.NewService(h.store)
+	reading.Now = h.clock
+	h.Handler = v1.New(v1.Options{Door: h.door, Access: h.access, Limits: limits, Submitter: sub, Resender: sub, Links: links, Archive: reading,
+		Orders: h.store, Domains: domains, Suppressions: h.store, Erasures: h.forget, Secret: [32]byte{1}, Wake: h.store.Wake})
 	return h
 }
 

@@ -140,7 +140,11 @@ func (s *sendBody) scalar(n string, v value) {
 		s.r.Tier, _ = s.text(n, v)
 	case "topic":
 		s.r.Topic, _ = s.text(n, v)
-	case "tracking", "list_unsubscribe", "bypass_unsubscribe", "pool", "content_retention_seconds":
+	case "content_retention_seconds":
+		if x, ok := s.integer(n, v); ok {
+			s.r.ContentSeconds = &x
+		}
+	case "tracking", "list_unsubscribe", "bypass_unsubscribe", "pool":
 		s.later(n, v)
 	default:
 		s.unknownField("", []byte(n), sendFields)
@@ -167,8 +171,6 @@ func (s *sendBody) later(n string, v value) {
 		asks = ok && t != "auto" && t != "none"
 	case "pool":
 		_, asks = s.text(n, v)
-	case "content_retention_seconds":
-		_, asks = s.integer(n, v)
 	}
 	if asks {
 		s.warn("not_supported", n, "'"+n+"' is not supported by this version and has no effect.")

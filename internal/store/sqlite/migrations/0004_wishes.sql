@@ -1,0 +1,2 @@
+-- Kept free: another branch brings this step.
+SELECT 1;
