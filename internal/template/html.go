@@ -26,21 +26,21 @@ const nameSize = 12
 type htmlMode uint8
 
 const (
-	inText       htmlMode = iota
-	atTagOpen             // behind <
-	inTagName             //
-	inEndTag              // behind </
-	inTag                 // between attributes
-	inAttrName            //
-	afterAttrName         // behind its space
-	beforeValue           // behind =
-	inDouble              // "value
-	inSingle              // 'value
-	inBare                // value without quotes
-	inMarkup              // behind <!
-	inComment             //
-	inBogus               // <!DOCTYPE, <?xml, <![endif]
-	inRaw                 // the content of script, style, textarea, title …
+	inText        htmlMode = iota
+	atTagOpen              // behind <
+	inTagName              //
+	inEndTag               // behind </
+	inTag                  // between attributes
+	inAttrName             //
+	afterAttrName          // behind its space
+	beforeValue            // behind =
+	inDouble               // "value
+	inSingle               // 'value
+	inBare                 // value without quotes
+	inMarkup               // behind <!
+	inComment              //
+	inBogus                // <!DOCTYPE, <?xml, <![endif]
+	inRaw                  // the content of script, style, textarea, title …
 )
 
 type elementKind uint8

@@ -50,12 +50,12 @@ const (
 )
 
 type block struct {
-	pos                                int
-	op                                 operation
-	value                              expr // the condition, list or context
-	hash                               []pair
-	names                              []string // as |value key|
-	main, inverse                      *program // either may be nil
+	pos                                 int
+	op                                  operation
+	value                               expr // the condition, list or context
+	hash                                []pair
+	names                               []string // as |value key|
+	main, inverse                       *program // either may be nil
 	openStrip, inverseStrip, closeStrip strip
 }
 
