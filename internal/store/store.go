@@ -12,6 +12,7 @@ import (
 	"github.com/postroad/postroad/internal/feedback"
 	"github.com/postroad/postroad/internal/project"
 	"github.com/postroad/postroad/internal/queue"
+	"github.com/postroad/postroad/internal/render"
 	"github.com/postroad/postroad/internal/submit"
 )
 
@@ -23,6 +24,7 @@ type Store interface {
 	archive.Store
 	feedback.Store
 	project.Store
+	render.Store
 
 	// Migrate brings the schema up to this binary's; a second call does nothing. A
 	// schema newer than the binary's is an error, and nothing is touched.
