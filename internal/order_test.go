@@ -18,7 +18,7 @@ const module = "github.com/postroad/postroad/"
 // and so a decision where it belongs. docs/architecture.md draws the same.
 var order = []struct{ packages, why string }{
 	{"mail", "the words: everybody speaks them, so they know nobody"},
-	{"smtp mime dkim dns tlspolicy seal persona", "protocols, an RFC each: usable and testable without the product"},
+	{"smtp mime dkim dns tlspolicy seal persona template cssinline", "protocols, an RFC each, and languages: usable and testable without the product"},
 	{"dns/dnstest", "a name server for tests: beside its protocol"},
 	{"project", "who may send: asks the DNS and makes keys, knows nothing of mail in motion"},
 	{"render tracking feedback route eventlog", "decisions: called, never running on their own"},

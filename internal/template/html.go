@@ -136,7 +136,7 @@ func (s *htmlState) skip(text string) int {
 	var stop string
 	switch {
 	case s.mode == inText:
-		stop = "<"
+		return skipText(text)
 	case s.mode == inDouble && (s.attr == plainAttr || s.part == 2):
 		stop = `"`
 	case s.mode == inSingle && (s.attr == plainAttr || s.part == 2):
@@ -152,6 +152,24 @@ func (s *htmlState) skip(text string) int {
 		return i
 	}
 	return len(text)
+}
+
+// skipText is how far text goes before something that may be a tag.
+func skipText(text string) int {
+	for at := 0; ; {
+		i := strings.IndexByte(text[at:], '<')
+		if i < 0 {
+			return len(text)
+		}
+		at += i
+		if at+1 == len(text) {
+			return at
+		}
+		if c := text[at+1]; c|0x20 >= 'a' && c|0x20 <= 'z' || c == '/' || c == '!' || c == '?' {
+			return at
+		}
+		at++
+	}
 }
 
 // step takes a byte; false means that it must be looked at again in the new mode.
