@@ -42,6 +42,7 @@ type server struct {
 	router   *route.Decider
 	domains  *project.Domains
 	queue    *queue.Queue
+	library  *render.Library
 	door     *httpapi.Door
 	ready    *readiness
 	http     *http.Server
@@ -118,6 +119,7 @@ func (sv *server) buildDecisions() {
 	sv.router = route.New(route.Options{Resolver: sv.resolver, Hostname: d.Hostname, Source: sv.source(), Now: sv.now})
 	sv.domains = project.NewDomains(project.DomainsOptions{Store: sv.store, Ring: sv.ring, Resolver: sv.resolver,
 		Hostname: d.Hostname, Now: sv.now, Log: sv.log})
+	sv.library = render.NewLibrary(render.LibraryOptions{Store: sv.store, Now: sv.now, Log: sv.log})
 }
 
 // source is the one way out there is until pools are built.
@@ -179,12 +181,12 @@ const (
 func (sv *server) buildDoors() {
 	s := sv.settings
 	submitter := submit.NewService(submit.Options{Store: sv.store, Domains: sv.domains, Dispatcher: sv.queue,
-		Renderer: render.New(render.NoTemplates{}), Now: sv.now, Log: sv.log})
+		Renderer: render.New(sv.library), Now: sv.now, Log: sv.log})
 	sv.door = httpapi.New(httpapi.Options{Access: sv.access, Memory: sv.store, PublicURL: sv.url, MaxBody: int64(s.HTTP.MaxBody), Now: sv.now, Log: sv.log})
 	b := ThisBuild()
 	api := v1.New(v1.Options{
 		Door: sv.door, Access: sv.access, Limits: sv.access.Limits(), Submitter: submitter,
-		Archive: archive.NewService(sv.store), Orders: sv.queue, Domains: sv.domains, Suppressions: sv.store,
+		Archive: archive.NewService(sv.store), Orders: sv.queue, Domains: sv.domains, Suppressions: sv.store, Templates: sv.library,
 		Secret: sv.ring.Derive("cursors"), Wake: sv.store.Wake, Health: sv.health,
 		Version: v1.Version{Version: b.Version, Commit: b.Commit, Go: b.Go},
 	})

@@ -22,6 +22,7 @@ import (
 	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/project"
 	"github.com/postroad/postroad/internal/queue"
+	"github.com/postroad/postroad/internal/render"
 	"github.com/postroad/postroad/internal/seal"
 	"github.com/postroad/postroad/internal/store/sqlite"
 	"github.com/postroad/postroad/internal/submit"
@@ -89,10 +90,11 @@ func build(t *testing.T, perMinute int) *house {
 	h.dns = dnstest.Start(t, "")
 	domains := project.NewDomains(project.DomainsOptions{Store: h.store, Ring: ring, Hostname: "mx.postroad.test", Now: h.clock,
 		Resolver: dns.New(dns.Options{Servers: []netip.AddrPort{netip.MustParseAddrPort(h.dns.Addr())}, MinTTL: 1, FailureTTL: 1})})
-	sub := submit.NewService(submit.Options{Store: h.store, Domains: domains, Now: h.clock})
+	library := render.NewLibrary(render.LibraryOptions{Store: h.store, Now: h.clock})
+	sub := submit.NewService(submit.Options{Store: h.store, Domains: domains, Renderer: render.New(library), Now: h.clock})
 	h.door = httpapi.New(httpapi.Options{Access: h.access, Memory: h.store, PublicURL: "https://mail.acme.test", Now: h.clock})
 	h.Handler = v1.New(v1.Options{Door: h.door, Access: h.access, Limits: limits, Submitter: sub, Resender: sub, Archive: archive.NewService(h.store),
-		Orders: h.store, Domains: domains, Suppressions: h.store, Secret: [32]byte{1}, Wake: h.store.Wake})
+		Orders: h.store, Domains: domains, Suppressions: h.store, Templates: library, Secret: [32]byte{1}, Wake: h.store.Wake})
 	return h
 }
 
