@@ -180,13 +180,14 @@ const (
 // buildDoors makes the way in, the read side and the HTTP server.
 func (sv *server) buildDoors() {
 	s := sv.settings
-	submitter := submit.NewService(submit.Options{Store: sv.store, Domains: sv.domains, Dispatcher: sv.queue,
+	links := submit.NewLinks(sv.url, sv.ring.Derive("hosted files"))
+	submitter := submit.NewService(submit.Options{Store: sv.store, Domains: sv.domains, Dispatcher: sv.queue, Links: links, Blocked: append([]string{}, s.HTTP.BlockedAttachments...),
 		Renderer: render.New(sv.library), Now: sv.now, Log: sv.log})
 	sv.door = httpapi.New(httpapi.Options{Access: sv.access, Memory: sv.store, PublicURL: sv.url, MaxBody: int64(s.HTTP.MaxBody), Now: sv.now, Log: sv.log})
 	b := ThisBuild()
 	api := v1.New(v1.Options{
 		Door: sv.door, Access: sv.access, Limits: sv.access.Limits(), Submitter: submitter,
-		Archive: archive.NewService(sv.store), Orders: sv.queue, Domains: sv.domains, Suppressions: sv.store, Templates: sv.library,
+		Archive: archive.NewService(sv.store), Orders: sv.queue, Domains: sv.domains, Suppressions: sv.store, Templates: sv.library, Links: links,
 		Secret: sv.ring.Derive("cursors"), Wake: sv.store.Wake, Health: sv.health,
 		Version: v1.Version{Version: b.Version, Commit: b.Commit, Go: b.Go},
 	})

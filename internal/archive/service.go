@@ -2,6 +2,7 @@ package archive
 
 import (
 	"context"
+	"io"
 	"strings"
 	"time"
 
@@ -50,6 +51,11 @@ func (s *Service) Attempts(ctx context.Context, r *Record) ([]AttemptOf, error) 
 // Content gives the stored bytes, or mail.ErrNoContent.
 func (s *Service) Content(ctx context.Context, r *Record) (mail.Content, error) {
 	return s.store.Content(ctx, r.Message.Row)
+}
+
+// File opens a hosted file, expired or not; mail.ErrNotFound when it is gone.
+func (s *Service) File(ctx context.Context, id mail.ID) (mail.File, io.ReadSeekCloser, error) {
+	return s.store.OpenFile(ctx, id)
 }
 
 // Overall is the message's own status: see mail.Overall.

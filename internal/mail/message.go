@@ -58,6 +58,7 @@ type Attachment struct {
 	Inline      bool
 	Size        int64
 	SHA256      [32]byte
+	Hosted      ID // of the [File] when only a link to it is in the message
 }
 
 // RecipientType is the header a recipient stands in. Stored: never renumber.

@@ -14,7 +14,7 @@ const DefaultProject = "default"
 
 // DefaultSettings are those of a new project.
 func DefaultSettings() Settings {
-	return Settings{OnSuppressed: "accept", ContentDays: 30, EventDays: 30, UnverifiedDomains: "reject"}
+	return Settings{OnSuppressed: "accept", ContentDays: 30, EventDays: 30, HostedDays: 30, UnverifiedDomains: "reject"}
 }
 
 // First is what the first start made.
@@ -127,6 +127,9 @@ func judgeSettings(s *Settings) mail.Faults {
 	}
 	if s.EventDays < 1 || s.EventDays > 3650 {
 		fault("event_retention_days", "event_retention_days is between 1 and 3650.")
+	}
+	if s.HostedDays < 0 || s.HostedDays > 3650 {
+		fault("hosted_link_days", "hosted_link_days is between 1 and 3650.")
 	}
 	if r := s.RatePerMinute; r != nil && (*r < 0 || *r > maxKeyRate) {
 		f = append(f, &mail.Error{Code: "invalid_value", Field: "rate_limit.per_minute", Pointer: "#/rate_limit/per_minute",

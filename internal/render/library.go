@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/postroad/postroad/internal/mail"
-	"github.com/postroad/postroad/internal/template"
 )
 
 // What is known of templates is asked for with every message. A template's description
@@ -21,23 +20,18 @@ const (
 	compiledSize = 64 << 20 // bytes of sources whose trees are kept
 )
 
-// InlineCSS moves the rules of style elements to the elements they are about; package cssinline's.
-type InlineCSS func(html string) (string, []template.Problem)
-
 // LibraryOptions are the parts a [Library] is built from.
 type LibraryOptions struct {
-	Store  Store
-	Inline InlineCSS        // nil: versions cannot be published with inline_css
-	Now    func() time.Time // nil: time.Now
-	Log    *slog.Logger     // nil: silent
+	Store Store
+	Now   func() time.Time // nil: time.Now
+	Log   *slog.Logger     // nil: silent
 }
 
 // Library keeps the templates of projects and renders them. It implements [Templates].
 type Library struct {
-	store  Store
-	inline InlineCSS
-	now    func() time.Time
-	log    *slog.Logger
+	store Store
+	now   func() time.Time
+	log   *slog.Logger
 
 	mu       sync.RWMutex
 	changes  uint64 // counts forgettings
@@ -72,7 +66,7 @@ func NewLibrary(o LibraryOptions) *Library {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Library{store: o.Store, inline: o.Inline, now: o.Now, log: o.Log, heads: map[headKey]*head{}, compiled: map[compiledKey]*compiled{}}
+	return &Library{store: o.Store, now: o.Now, log: o.Log, heads: map[headKey]*head{}, compiled: map[compiledKey]*compiled{}}
 }
 
 // head gives a template by alias or id as it was a moment ago. What it points to is

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/postroad/postroad/internal/cssinline"
 	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/template"
 )
@@ -169,7 +170,7 @@ func (l *Library) release(ctx context.Context, t *Template, v *Version, inlineCS
 		return nil, c.faults(func(part string) string { return part })
 	}
 	if inlineCSS {
-		if warnings, err = l.inlineStyles(v); err != nil {
+		if warnings, err = inlineStyles(v); err != nil {
 			return nil, err
 		}
 		if c = compile(t, v); c.broken { // what was inlined must still be a template
@@ -198,22 +199,24 @@ func (l *Library) release(ctx context.Context, t *Template, v *Version, inlineCS
 	return warnings, nil
 }
 
-func (l *Library) inlineStyles(v *Version) (warnings []mail.Warning, err error) {
-	if l.inline == nil {
-		var j judging
-		j.fault("invalid_value", "inline_css", "This server cannot inline styles.")
-		return nil, j.verdict()
-	}
+// inlineStyles makes the HTML that is sent; what was written stays as it is.
+func inlineStyles(v *Version) (warnings []mail.Warning, err error) {
 	v.InlineCSS, v.Inlined = true, map[string]string{}
 	for _, locale := range v.locales() {
 		html := v.parts(locale).HTML
 		if html == "" {
 			continue
 		}
-		out, problems := l.inline(html)
-		v.Inlined[locale] = out
-		for _, p := range problems {
-			warnings = append(warnings, mail.Warning{Code: p.Code, Message: fmt.Sprintf("Styles, line %d, column %d: %s.", p.Line, p.Column, p.Message)})
+		out, err := cssinline.Inline(html)
+		if err != nil {
+			var j judging
+			j.fault("invalid_value", "inline_css", "The styles cannot be inlined: "+err.Error()+".")
+			return nil, j.verdict()
+		}
+		v.Inlined[locale] = out.HTML
+		if len(out.Overridden) > 0 {
+			warnings = append(warnings, mail.Warning{Code: "css_overridden", Pointer: "#/inline_css",
+				Message: "Rules that stay in <style> no longer hold for " + strings.Join(out.Overridden, ", ") + ", which now stand inline too: add !important to them."})
 		}
 	}
 	return warnings, nil

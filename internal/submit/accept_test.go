@@ -391,7 +391,7 @@ func BenchmarkSubmitTwoKilobytes(b *testing.B) {
 	}
 }
 
-type nullStore struct{}
+type nullStore struct{ submit.Store }
 
 func (nullStore) Accept(_ context.Context, batch []*submit.Acceptance) ([]submit.Receipt, error) {
 	r := submit.Receipt{Row: 1, Deliveries: []int64{1}, Leases: []mail.Lease{{}}}

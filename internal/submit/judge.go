@@ -28,6 +28,9 @@ type draft struct {
 	body       render.Body
 	headers    []mail.Header
 	files      []mime.Attachment
+	hosted     []hosted
+	kept       []NewFile // the hosted ones, once they are on disk
+	toDisk     bool      // the bytes go to disk however few they are
 
 	faults   mail.Faults
 	warnings []mail.Warning
@@ -74,7 +77,11 @@ func (d *draft) judge(ctx context.Context) error {
 	d.readAttachments()
 	d.readTimes()
 	d.readLabels()
-	return d.verdict()
+	if err := d.verdict(); err != nil {
+		return err
+	}
+	d.link()
+	return nil
 }
 
 func (d *draft) verdict() error {

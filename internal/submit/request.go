@@ -44,6 +44,8 @@ type Request struct {
 	Supersedes string
 	ResentFrom mail.ID
 
+	MaxRecipients int // 0 = the limit of Limits
+
 	DryRun bool
 	Strict bool // ?strict=true: unknown fields are faults
 
@@ -73,6 +75,7 @@ type AttachmentIn struct {
 	ContentType string // "" = from the file name, else application/octet-stream
 	ContentID   string
 	Inline      bool
+	Hosted      bool // keep the file and mail a link to it
 	Base64      []byte
 	Raw         mail.Content
 	Field       string // "attachments[0]"

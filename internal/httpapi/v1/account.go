@@ -1,6 +1,7 @@
 package v1
 
 import (
+	"cmp"
 	"net/http"
 	"runtime"
 
@@ -67,6 +68,7 @@ type projectOut struct {
 	StrictFields      bool           `json:"strict_fields"`
 	ContentDays       int            `json:"content_retention_days"`
 	EventDays         int            `json:"event_retention_days"`
+	HostedDays        int            `json:"hosted_link_days"`
 	RateLimit         rateOut        `json:"rate_limit"`
 	AllowedDomains    []string       `json:"allowed_domains"`
 	UnverifiedDomains string         `json:"unverified_domains"`
@@ -81,7 +83,7 @@ func (a *API) showProject(c *httpapi.Call, p *project.Project, warnings []mail.W
 		rate = *s.RatePerMinute
 	}
 	out := projectOut{ID: p.ID.Text(mail.PrefixProject), Object: "project", Name: p.Name, Suspended: p.Suspended, DefaultFrom: orNull(s.DefaultFrom),
-		OnSuppressed: s.OnSuppressed, StrictFields: s.StrictFields, ContentDays: s.ContentDays, EventDays: s.EventDays, RateLimit: rateOut{&rate},
+		OnSuppressed: s.OnSuppressed, StrictFields: s.StrictFields, ContentDays: s.ContentDays, EventDays: s.EventDays, HostedDays: cmp.Or(s.HostedDays, 30), RateLimit: rateOut{&rate},
 		AllowedDomains: s.AllowedDomains, UnverifiedDomains: s.UnverifiedDomains, CreatedAt: p.CreatedAt.UTC().Format(stampLayout), Warnings: warnings}
 	c.ETag(p.Version)
 	give(c, http.StatusOK, out)
@@ -89,7 +91,7 @@ func (a *API) showProject(c *httpapi.Call, p *project.Project, warnings []mail.W
 
 func (a *API) getProject(c *httpapi.Call) { a.showProject(c, c.Who.Project, nil) }
 
-var projectFields = []string{"default_from", "on_suppressed", "strict_fields", "content_retention_days", "event_retention_days", "rate_limit",
+var projectFields = []string{"default_from", "on_suppressed", "strict_fields", "content_retention_days", "event_retention_days", "hosted_link_days", "rate_limit",
 	"allowed_domains", "unverified_domains"}
 
 func (a *API) patchProject(c *httpapi.Call) {
@@ -134,13 +136,16 @@ func patchSetting(f *form, name string, v value, set func(func(*project.Settings
 			is, _ = f.flag(name, v)
 		}
 		set(func(s *project.Settings) { s.StrictFields = is })
-	case "content_retention_days", "event_retention_days":
+	case "content_retention_days", "event_retention_days", "hosted_link_days":
 		n := 30
 		if !null {
 			n = f.small(name, v)
 		}
+		if name == "hosted_link_days" && n == 0 {
+			n = -1 // the store takes 0 for a project that never said
+		}
 		set(func(s *project.Settings) {
-			*map[string]*int{"content_retention_days": &s.ContentDays, "event_retention_days": &s.EventDays}[name] = n
+			*map[string]*int{"content_retention_days": &s.ContentDays, "event_retention_days": &s.EventDays, "hosted_link_days": &s.HostedDays}[name] = n
 		})
 	case "rate_limit":
 		var rate *int

@@ -14,9 +14,9 @@ type rotatedOut struct {
 	Object       string `json:"object"`
 	DomainID     string `json:"domain_id"`
 	OverlapHours int    `json:"overlap_hours"`
-	dkimKeyOut
-	Record   *project.Record `json:"record"`
-	Warnings []mail.Warning  `json:"warnings,omitempty"`
+	dkimKeyOut   `json:",inline"`
+	Record       *project.Record `json:"record"`
+	Warnings     []mail.Warning  `json:"warnings,omitempty"`
 }
 
 func (a *API) rotateDKIM(c *httpapi.Call) {

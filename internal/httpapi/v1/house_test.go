@@ -3,9 +3,11 @@ package v1_test
 import (
 	"context"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -43,6 +45,7 @@ type house struct {
 	door   *httpapi.Door
 	dns    *dnstest.Server
 	time   *still
+	dir    string
 }
 
 // still is a clock that moves when it is told to.
@@ -71,6 +74,7 @@ func build(t *testing.T, perMinute int) *house {
 	h := &house{t: t, time: &still{now: time.Date(2026, 4, 19, 14, 30, 0, 0, time.UTC)}}
 	var err error
 	dir := t.TempDir()
+	h.dir = dir
 	if h.store, err = sqlite.Open(sqlite.Options{Dir: dir}); err != nil {
 		t.Fatal(err)
 	}
@@ -90,10 +94,11 @@ func build(t *testing.T, perMinute int) *house {
 	h.dns = dnstest.Start(t, "")
 	domains := project.NewDomains(project.DomainsOptions{Store: h.store, Ring: ring, Hostname: "mx.postroad.test", Now: h.clock,
 		Resolver: dns.New(dns.Options{Servers: []netip.AddrPort{netip.MustParseAddrPort(h.dns.Addr())}, MinTTL: 1, FailureTTL: 1})})
+	links := submit.NewLinks("https://mail.acme.test", [32]byte{2})
 	library := render.NewLibrary(render.LibraryOptions{Store: h.store, Now: h.clock})
-	sub := submit.NewService(submit.Options{Store: h.store, Domains: domains, Renderer: render.New(library), Now: h.clock})
+	sub := submit.NewService(submit.Options{Store: h.store, Domains: domains, Renderer: render.New(library), Now: h.clock, Links: links})
 	h.door = httpapi.New(httpapi.Options{Access: h.access, Memory: h.store, PublicURL: "https://mail.acme.test", Now: h.clock})
-	h.Handler = v1.New(v1.Options{Door: h.door, Access: h.access, Limits: limits, Submitter: sub, Resender: sub, Archive: archive.NewService(h.store),
+	h.Handler = v1.New(v1.Options{Door: h.door, Access: h.access, Limits: limits, Submitter: sub, Resender: sub, Links: links, Archive: archive.NewService(h.store),
 		Orders: h.store, Domains: domains, Suppressions: h.store, Templates: library, Secret: [32]byte{1}, Wake: h.store.Wake})
 	return h
 }
@@ -185,6 +190,20 @@ func (h *house) count() int {
 		h.t.Fatal(err)
 	}
 	return len(records)
+}
+
+// spooledFiles counts the bodies and hosted files on disk.
+func (h *house) spooledFiles() (n int) {
+	h.t.Helper()
+	for _, dir := range []string{"bodies", "files"} {
+		_ = filepath.WalkDir(filepath.Join(h.dir, dir), func(_ string, e fs.DirEntry, err error) error {
+			if err == nil && !e.IsDir() {
+				n++
+			}
+			return nil
+		})
+	}
+	return n
 }
 
 func (h *house) owner(env mail.Env) mail.Owner {

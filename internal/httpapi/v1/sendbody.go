@@ -20,8 +20,9 @@ var sendFields = []string{"recipient", "to", "cc", "bcc", "from", "reply_to", "s
 // but types; what it finds is in findings, all of it.
 type sendBody struct {
 	findings
-	r    *submit.Request
-	keys *httpapi.Keys
+	r       *submit.Request
+	keys    *httpapi.Keys
+	uploads *uploads // the files of a multipart request, else nil
 
 	recipient, to      bool // which was used
 	htmlFrom, textFrom string
@@ -29,24 +30,34 @@ type sendBody struct {
 	templateVersion    string
 }
 
-// readSend goes through the members of the body once. Strings are copied out of it;
-// attachments' base64 stays a slice of it.
+// readSend reads a body by itself.
 func readSend(body value, r *submit.Request, keys *httpapi.Keys) *sendBody {
 	s := &sendBody{r: r, keys: keys}
+	s.read(body)
+	return s
+}
+
+// read goes through the members of the body once. Strings are copied out of it;
+// attachments' base64 stays a slice of it.
+func (s *sendBody) read(body value) {
 	w := body.walk()
 	for {
 		name, v, ok := w.next()
 		if !ok {
 			break
 		}
-		if !v.isNull() { // null is absent
-			s.field(name, v)
-		} else if !known(name) {
-			s.unknownField("", name, sendFields)
-		}
+		s.member(name, v)
 	}
 	s.finish()
-	return s
+}
+
+// member reads one; null is absent.
+func (s *sendBody) member(name []byte, v value) {
+	if !v.isNull() {
+		s.field(name, v)
+	} else if !known(name) {
+		s.unknownField("", name, sendFields)
+	}
 }
 
 func known(name []byte) bool {
@@ -368,19 +379,17 @@ func (s *sendBody) attachment(field string, v value) {
 			if item.kind() != '"' {
 				s.wrongType(field+".content", item, "a string of base64")
 			} else {
-				a.Base64 = item.raw()
+				a.Base64 = s.bytesOf(item)
 			}
 		case "disposition":
 			a.Inline = s.inline(field, item)
 		case "hosted":
-			if is, _ := s.flag(field+".hosted", item); is {
-				s.warn("not_supported", field+".hosted", "Hosted files are not supported by this version: the file is attached.")
-			}
+			a.Hosted, _ = s.flag(field+".hosted", item)
 		default:
 			s.unknownField(field, name, attachmentFields)
 		}
 	}
-	if !content {
+	if !content && !s.uploads.claim(&a) {
 		s.fault(field+".content", "missing_required_field", "The attachment lacks its 'content' (base64).")
 		a.Base64 = []byte{}
 	}
@@ -397,6 +406,7 @@ func (s *sendBody) inline(field string, v value) bool {
 
 // finish settles what needs two fields.
 func (s *sendBody) finish() {
+	s.r.Attachments = s.uploads.appendRest(s.r.Attachments)
 	if s.templateVersion != "" {
 		s.pinTemplate()
 	}

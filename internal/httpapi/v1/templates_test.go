@@ -16,10 +16,10 @@ import (
 func (h *house) template(body string) answer {
 	h.t.Helper()
 	a := h.ask(testKey, "POST", "/v1/templates", body).is(201, "")
-	return h.publish(a.at("/alias"), 1)
+	return h.publishVersion(a.at("/alias"), 1)
 }
 
-func (h *house) publish(alias string, version int) answer {
+func (h *house) publishVersion(alias string, version int) answer {
 	h.t.Helper()
 	return h.ask(testKey, "POST", fmt.Sprintf("/v1/templates/%s/versions/%d/publish", alias, version), "{}").is(200, "")
 }
@@ -81,7 +81,7 @@ func TestATemplateIsMadeReadChangedAndArchived(t *testing.T) {
 	}
 	h.ask(testKey, "PATCH", id, `{"name":"x"}`).is(409, "state_conflict")
 	h.ask(testKey, "POST", id+"/versions", `{"html":"x"}`).is(409, "state_conflict")
-	h.send(`{"recipient":"ada@example.com","template":"` + a.at("/template_id") + `"}`).is(422, "validation_failed")
+	h.send(`{"recipient":"ada@example.com","template":"`+a.at("/template_id")+`"}`).is(422, "validation_failed")
 	h.ask(testKey, "POST", "/v1/templates", `{"alias":"hello","html":"x"}`).is(201, "")
 	h.ask(testKey, "POST", "/v1/templates", `{"alias":"hello","html":"x"}`).is(409, "already_exists")
 }
@@ -127,7 +127,7 @@ func TestAVersionIsPublishedAtOnceAndTellsIt(t *testing.T) {
 	t.Parallel()
 	h := build(t, 0)
 	h.ask(testKey, "POST", "/v1/templates", welcome).is(201, "")
-	first := h.publish("welcome", 1)
+	first := h.publishVersion("welcome", 1)
 	if first.at("/published_version") != "1" || first.at("/draft_version") != "null" || first.at("/published/published_by") == "null" || first.at("/published/state") != "published" {
 		t.Errorf("published: %s", first.Body)
 	}
@@ -136,14 +136,14 @@ func TestAVersionIsPublishedAtOnceAndTellsIt(t *testing.T) {
 		t.Errorf("draft: %s", draft.Body)
 	}
 	h.send(`{"recipient":"ada@example.com","template":"welcome","template_data":{"name":"Ada","url":"/x"}}`).is(202, "")
-	second := h.publish("welcome", 2)
+	second := h.publishVersion("welcome", 2)
 	if second.at("/warnings/0/code") != "variable_newly_required" || !strings.Contains(second.at("/warnings/0/message"), "'plan'") {
 		t.Errorf("warnings: %s", second.Body)
 	}
 	if a := h.send(`{"recipient":"ada@example.com","template":"welcome","template_data":{"name":"Ada","url":"/x"}}`).is(422, ""); a.at("/errors/0/pointer") != "#/template_data/plan" {
 		t.Errorf("the new version does not hold: %s", a.Body)
 	}
-	h.publish("welcome", 2) // it is so already
+	h.publishVersion("welcome", 2) // it is so already
 	h.ask(testKey, "POST", "/v1/templates/welcome/versions/1/publish", "").is(409, "state_conflict")
 	h.ask(testKey, "POST", "/v1/templates/welcome/versions/9/publish", "").is(404, "")
 	h.ask(testKey, "POST", "/v1/templates/welcome/versions/x/publish", "").is(404, "")
@@ -184,7 +184,7 @@ func TestTemplatesAreListedByPageAndFilter(t *testing.T) {
 	for _, alias := range []string{"one", "two", "three"} {
 		h.ask(testKey, "POST", "/v1/templates", `{"alias":"`+alias+`","name":"Name `+alias+`","html":"x"}`).is(201, "")
 	}
-	h.publish("two", 1)
+	h.publishVersion("two", 1)
 	first := h.ask(testKey, "GET", "/v1/templates?limit=2", "").is(200, "")
 	if first.at("/data/0/alias") != "three" || first.at("/data/1/alias") != "two" || first.at("/has_more") != "true" {
 		t.Errorf("first: %s", first.Body)
@@ -249,7 +249,7 @@ func TestATemplateThatScheduledMailUsesIsArchivedByForce(t *testing.T) {
 	t.Parallel()
 	h := build(t, 0)
 	h.template(welcome)
-	a := h.send(`{"recipient":"ada@example.com","template":"welcome","template_data":{"name":"Ada","url":"/x"},"scheduled_time":"` + h.clock().Add(time.Hour).Format(time.RFC3339) + `"}`).is(202, "")
+	a := h.send(`{"recipient":"ada@example.com","template":"welcome","template_data":{"name":"Ada","url":"/x"},"scheduled_time":"`+h.clock().Add(time.Hour).Format(time.RFC3339)+`"}`).is(202, "")
 	if c := h.ask(testKey, "DELETE", "/v1/templates/welcome", "").is(409, "state_conflict"); c.at("/current_state") != "in_use" {
 		t.Errorf("%s", c.Body)
 	}

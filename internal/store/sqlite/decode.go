@@ -58,6 +58,7 @@ type attachment struct {
 	Type      string `json:"type"`
 	ContentID string `json:"content_id"`
 	Inline    bool   `json:"inline"`
+	Hosted    uuid   `json:"hosted"`
 	Size      int64  `json:"size"`
 	SHA256    string `json:"sha256"`
 }
@@ -124,7 +125,7 @@ func (r *messageRow) decode() (*mail.Message, error) {
 		m.Headers = append(m.Headers, mail.Header{Name: h.Name, Value: h.Value})
 	}
 	for _, a := range f.Attachments {
-		out := mail.Attachment{Filename: a.Filename, ContentType: a.Type, ContentID: a.ContentID, Inline: a.Inline, Size: a.Size}
+		out := mail.Attachment{Filename: a.Filename, ContentType: a.Type, ContentID: a.ContentID, Inline: a.Inline, Size: a.Size, Hosted: mail.ID(a.Hosted)}
 		_, _ = hex.Decode(out.SHA256[:], []byte(a.SHA256))
 		m.Attachments = append(m.Attachments, out)
 	}

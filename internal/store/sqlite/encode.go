@@ -162,6 +162,7 @@ func (o *object) attachment(a *mail.Attachment) {
 	o.text("type", a.ContentType)
 	o.text("content_id", a.ContentID)
 	o.flag("inline", a.Inline)
+	o.id("hosted", a.Hosted)
 	o.int("size", a.Size)
 	o.name("sha256")
 	o.b = append(o.b, '"')
