@@ -46,6 +46,7 @@ type house struct {
 	dns    *dnstest.Server
 	time   *still
 	dir    string
+	limits *project.Limits
 }
 
 // still is a clock that moves when it is told to.
@@ -87,20 +88,34 @@ func build(t *testing.T, perMinute int) *house {
 	if _, err := h.access.Bootstrap(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	ring, err := seal.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	h.limits = limits
 	h.dns = dnstest.Start(t, "")
+	h.serve()
+	return h
+}
+
+// node is another node of the same store: with memory of its own.
+func (h *house) node() *house {
+	other := *h
+	other.serve()
+	return &other
+}
+
+// serve builds the API over the store.
+func (h *house) serve() {
+	h.t.Helper()
+	ring, err := seal.Open(h.dir)
+	if err != nil {
+		h.t.Fatal(err)
+	}
 	domains := project.NewDomains(project.DomainsOptions{Store: h.store, Ring: ring, Hostname: "mx.postroad.test", Now: h.clock,
 		Resolver: dns.New(dns.Options{Servers: []netip.AddrPort{netip.MustParseAddrPort(h.dns.Addr())}, MinTTL: 1, FailureTTL: 1})})
 	links := submit.NewLinks("https://mail.acme.test", [32]byte{2})
 	library := render.NewLibrary(render.LibraryOptions{Store: h.store, Now: h.clock})
 	sub := submit.NewService(submit.Options{Store: h.store, Domains: domains, Renderer: render.New(library), Now: h.clock, Links: links})
 	h.door = httpapi.New(httpapi.Options{Access: h.access, Memory: h.store, PublicURL: "https://mail.acme.test", Now: h.clock})
-	h.Handler = v1.New(v1.Options{Door: h.door, Access: h.access, Limits: limits, Submitter: sub, Resender: sub, Links: links, Archive: archive.NewService(h.store),
+	h.Handler = v1.New(v1.Options{Door: h.door, Access: h.access, Limits: h.limits, Submitter: sub, Resender: sub, Links: links, Archive: archive.NewService(h.store),
 		Orders: h.store, Domains: domains, Suppressions: h.store, Templates: library, Secret: [32]byte{1}, Wake: h.store.Wake})
-	return h
 }
 
 // answer is what a request got.
