@@ -106,7 +106,7 @@ func (w *writer) attachment(a *Attachment) error {
 	w.buf = append(w.buf, "Content-Type: "...)
 	w.buf = append(w.buf, a.content...)
 	w.buf = append(w.buf, "\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: "...)
-	if a.Inline {
+	if a.Inline && !a.readsAsBody() {
 		w.buf = append(w.buf, "inline"...)
 	} else {
 		w.buf = append(w.buf, "attachment"...)
@@ -123,6 +123,13 @@ func (w *writer) attachment(a *Attachment) error {
 		return w.encode(a)
 	}
 	return w.rewrap(a)
+}
+
+// readsAsBody tells of files that readers show as more of the message's text when they
+// are inline (RFC 2183 §2.1), so that the file itself is lost to them.
+func (a *Attachment) readsAsBody() bool {
+	kind, _, _ := strings.Cut(a.content, ";")
+	return kind == "text/plain" || kind == "text/html"
 }
 
 // rewrap writes the base64 of a checked attachment on lines of 76.
@@ -186,13 +193,13 @@ func (w *writer) encodeLines(block []byte, sum hash.Hash) {
 	}
 }
 
-// appendFilename writes the file name parameter: quoted when it is printable ASCII and
-// fits a line, else by RFC 2231, in numbered pieces when it is long.
+// appendFilename writes the file name parameter: quoted when it is printable ASCII, fits
+// a line and all read it alike, else by RFC 2231, in numbered pieces when it is long.
 func appendFilename(b []byte, name string) []byte {
 	if name == "" {
 		return b
 	}
-	if len(name) <= 60 && printable(name, false) {
+	if len(name) <= 60 && printable(name, false) && quotesWell(name) {
 		b = append(b, ";\r\n filename="...)
 		return appendQuoted(b, name)
 	}
@@ -214,6 +221,13 @@ func appendFilename(b []byte, name string) []byte {
 		piece = piece[len("0*"):] // a single one has no number
 	}
 	return append(b, piece...)
+}
+
+// quotesWell tells whether every reader gives a quoted name back as it is: many decode
+// what looks like encoded words in it (RFC 2047 §5 forbids them there), some drop the
+// blanks around it.
+func quotesWell(name string) bool {
+	return !strings.Contains(name, "=?") && !isBlank(name[0]) && !isBlank(name[len(name)-1])
 }
 
 // appendPercent writes one character of an extended value (RFC 2231 §7): letters,
