@@ -194,12 +194,13 @@ func (w *writer) encodeLines(block []byte, sum hash.Hash) {
 }
 
 // appendFilename writes the file name parameter: quoted when it is printable ASCII, fits
-// a line and all read it alike, else by RFC 2231, in numbered pieces when it is long.
+// a line and cannot be taken for encoded words, which many readers decode within quotes
+// (RFC 2047 §5 forbids it); else by RFC 2231, in numbered pieces when it is long.
 func appendFilename(b []byte, name string) []byte {
 	if name == "" {
 		return b
 	}
-	if len(name) <= 60 && printable(name, false) && quotesWell(name) {
+	if len(name) <= 60 && printable(name, false) && !strings.Contains(name, "=?") {
 		b = append(b, ";\r\n filename="...)
 		return appendQuoted(b, name)
 	}
@@ -221,13 +222,6 @@ func appendFilename(b []byte, name string) []byte {
 		piece = piece[len("0*"):] // a single one has no number
 	}
 	return append(b, piece...)
-}
-
-// quotesWell tells whether every reader gives a quoted name back as it is: many decode
-// what looks like encoded words in it (RFC 2047 §5 forbids them there), some drop the
-// blanks around it.
-func quotesWell(name string) bool {
-	return !strings.Contains(name, "=?") && !isBlank(name[0]) && !isBlank(name[len(name)-1])
 }
 
 // appendPercent writes one character of an extended value (RFC 2231 §7): letters,

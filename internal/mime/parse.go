@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	stdmime "mime"
 	"strings"
 
 	"github.com/emersion/go-message"
@@ -201,7 +202,7 @@ func (p *parser) entity(h message.Header, body io.Reader, depth int) error {
 		return p.multipart(body, params["boundary"], depth)
 	}
 	disposition, names, _ := h.ContentDisposition()
-	filename := names["filename"]
+	filename := filenameOf(h.Get("Content-Disposition"), names["filename"])
 	if filename == "" {
 		filename = params["name"]
 	}
@@ -213,6 +214,19 @@ func (p *parser) entity(h message.Header, body io.Reader, depth int) error {
 		Filename: strings.ToValidUTF8(filename, "\ufffd"), ContentType: kind, Inline: disposition == "inline",
 		ContentID: strings.ToValidUTF8(strings.Trim(h.Get("Content-Id"), "<> "), "\ufffd"),
 	})
+}
+
+// filenameOf gives the name go-message read, which has encoded words decoded wherever
+// they seem to be: right for what old senders write in quotes, wrong for a name written by
+// RFC 2231, which is taken as it stands.
+func filenameOf(disposition, read string) string {
+	if !strings.Contains(strings.ToLower(disposition), "filename*") {
+		return read
+	}
+	if _, params, err := stdmime.ParseMediaType(disposition); err == nil && params["filename"] != "" {
+		return params["filename"]
+	}
+	return read
 }
 
 // untyped is a header without the type, and so without the charset: a file's bytes stay

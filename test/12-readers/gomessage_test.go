@@ -27,7 +27,7 @@ func readGoMessage(name string, raw []byte) reading {
 			r.Defects = append(r.Defects, field+": "+err.Error())
 		}
 		for _, a := range list {
-			*into = append(*into, mailbox{a.Name, a.Address})
+			*into = append(*into, mailbox{a.Name, written(a.Address)})
 		}
 	}
 	if r.Subject, err = head.Subject(); err != nil {
@@ -56,6 +56,12 @@ func readGoMessage(name string, raw []byte) reading {
 			return r
 		}
 	}
+}
+
+// written is an address as it stands in a field: Address.Address is without the quotes
+// its local part may need.
+func written(address string) string {
+	return strings.Trim((&mail.Address{Address: address}).String(), "<>")
 }
 
 // takePart keeps one leaf: the first text of each kind that is no file is the body.

@@ -5,7 +5,9 @@
 'use strict';
 
 const { createRequire } = require('node:module');
-const { simpleParser } = createRequire(process.cwd() + '/')('mailparser');
+const installed = createRequire(process.cwd() + '/');
+const { simpleParser } = installed('mailparser');
+const libmime = installed('libmime'); // what mailparser itself decodes with
 
 const options = {
     checksumAlgo: 'sha256',
@@ -18,8 +20,10 @@ function mailboxes(field) {
     return [].concat(field || []).flatMap(f => f.value.map(a => ({ name: a.name, email: a.address || '', group: a.group })));
 }
 
-// values of a field that mailparser leaves as text; others it gives in a form of its own,
-// and of those their line as it stands.
+// values of a field. mailparser decodes the fields it knows and leaves the words of others
+// to its caller; some it gives in a form of its own: of those, their line as it stands.
+const decoded = ['subject', 'references', 'message-id', 'in-reply-to'];
+
 function values(mail, key) {
     const value = mail.headers.get(key);
     const all = [].concat(value === undefined ? [] : value);
@@ -27,7 +31,7 @@ function values(mail, key) {
         return [all.join(' ')];
     }
     if (all.length && all.every(v => typeof v === 'string') && key !== 'priority') {
-        return all;
+        return decoded.includes(key) ? all : all.map(v => libmime.decodeWords(v));
     }
     return mail.headerLines.filter(l => l.key === key).map(l => l.line.slice(l.line.indexOf(':') + 1).replace(/\r?\n/g, '').trim());
 }
@@ -44,8 +48,8 @@ async function read(raw) {
         to: mailboxes(mail.to),
         cc: mailboxes(mail.cc),
         subject: mail.subject || '',
-        text: mail.text === undefined ? null : mail.text,
-        html: mail.html === false || mail.html === undefined ? null : mail.html,
+        text: mail.text || null, // of HTML alone it gives an empty one
+        html: mail.html || null,
         headers,
         attachments: mail.attachments.map(a => ({
             filename: a.filename || '',

@@ -11,11 +11,16 @@ import json
 import sys
 
 
+def whole(text):
+    """Python keeps bytes beyond ASCII in fields (RFC 6532) as surrogates."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8")
+
+
 def mailboxes(message, field):
     value = message[field]
     if value is None:
         return []
-    return [{"name": a.display_name, "email": a.addr_spec} for a in value.addresses]
+    return [{"name": whole(a.display_name), "email": whole(a.addr_spec)} for a in value.addresses]
 
 
 def attached(part):

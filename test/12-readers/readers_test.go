@@ -23,9 +23,10 @@ const readWithin = time.Minute
 
 // stored is a letter after Postroad took it.
 type stored struct {
-	Name string `json:"name"`
-	Raw  []byte `json:"raw"`
-	id   string
+	Name  string `json:"name"`
+	Raw   []byte `json:"raw"`
+	id    string
+	rfcID string // its Message-ID
 }
 
 func TestOthersReadWhatWasAskedFor(t *testing.T) {
@@ -38,14 +39,14 @@ func TestOthersReadWhatWasAskedFor(t *testing.T) {
 		for _, m := range mails {
 			readings = append(readings, readGoMessage(m.Name, m.Raw))
 		}
-		judge(t, "go-message", letters, readings)
+		judge(t, "go-message", letters, mails, readings)
 	})
 	t.Run("mailparser", func(t *testing.T) {
 		script, err := os.ReadFile("mailparser_reader.cjs")
 		if err != nil {
 			t.Fatal(err)
 		}
-		judge(t, "mailparser", letters, readBatch(t, mails, installed(t), "node", "--eval", string(script)))
+		judge(t, "mailparser", letters, mails, readBatch(t, mails, installed(t), "node", "--eval", string(script)))
 	})
 	t.Run("python", func(t *testing.T) {
 		if _, err := exec.LookPath("python3"); err != nil {
@@ -55,14 +56,14 @@ func TestOthersReadWhatWasAskedFor(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		judge(t, "python", letters, readBatch(t, mails, t.TempDir(), "python3", "-c", string(script)))
+		judge(t, "python", letters, mails, readBatch(t, mails, t.TempDir(), "python3", "-c", string(script)))
 	})
 	t.Run("postroad", func(t *testing.T) {
 		var readings []reading
 		for _, m := range mails {
 			readings = append(readings, readOurselves(t, p, m))
 		}
-		judge(t, "postroad", letters, readings)
+		judge(t, "postroad", letters, mails, readings)
 	})
 	t.Run("the bytes are lines as RFC 5322 wants them", func(t *testing.T) {
 		for _, m := range mails {
@@ -82,8 +83,9 @@ func submitAll(t *testing.T, p *harness.Postroad, letters []letter) []stored {
 			continue
 		}
 		id := a.Text(t, "message_id")
+		record := p.Must(t, http.StatusOK, "GET", "/v1/messages/"+id, harness.TestKey, nil)
 		raw := p.Must(t, http.StatusOK, "GET", "/v1/messages/"+id+"/raw", harness.TestKey, nil)
-		mails[i] = stored{l.name, raw.Body, id}
+		mails[i] = stored{l.name, raw.Body, id, record.Text(t, "rfc_message_id")}
 	}
 	if t.Failed() {
 		t.FailNow()
@@ -135,7 +137,7 @@ func readOurselves(t *testing.T, p *harness.Postroad, m stored) reading {
 }
 
 // judge compares a reader's readings with what was asked, and with its known faults.
-func judge(t *testing.T, reader string, letters []letter, readings []reading) {
+func judge(t *testing.T, reader string, letters []letter, mails []stored, readings []reading) {
 	t.Helper()
 	known := 0
 	for i := range letters {
@@ -144,6 +146,7 @@ func judge(t *testing.T, reader string, letters []letter, readings []reading) {
 		if err != nil {
 			t.Fatalf("%s: %v", l.name, err)
 		}
+		want.Headers["message-id"] = []string{mails[i].rfcID}
 		got := &readings[i]
 		if got.Name != l.name {
 			t.Fatalf("reading %d is of %s, not %s", i, got.Name, l.name)
@@ -159,13 +162,25 @@ func judge(t *testing.T, reader string, letters []letter, readings []reading) {
 			}
 			t.Errorf("%s: %s reads %s as\n  %s\nasked for\n  %s", l.name, reader, d.field, show(d.got), show(d.want))
 		}
-		for _, f := range l.Faults {
-			if f.Reader == reader && !slices.ContainsFunc(differences, func(d difference) bool { return d.field == f.Field }) {
-				t.Logf("%s: %s reads %s well now: the fault can go (%s)", l.name, reader, f.Field, f.Reason)
-			}
-		}
+		l.checkFaults(t, reader, differences)
 	}
 	t.Logf("%s read %d letters, with %d known faults of its own", reader, len(letters), known)
+}
+
+// checkFaults tells of known faults that are none any more. The versions of mailparser
+// and go-message are ours to choose, so there the list is wrong; Python's is not.
+func (l *letter) checkFaults(t *testing.T, reader string, differences []difference) {
+	t.Helper()
+	for _, f := range l.Faults {
+		if f.Reader != reader || slices.ContainsFunc(differences, func(d difference) bool { return d.field == f.Field }) {
+			continue
+		}
+		tell := t.Errorf
+		if reader == "python" {
+			tell = t.Logf
+		}
+		tell("%s: %s reads %s well now: the fault can go (%s)", l.name, reader, f.Field, f.Reason)
+	}
 }
 
 // cannotTell leaves out what /content does not say.
@@ -173,9 +188,6 @@ func cannotTell(want, got *reading) {
 	got.From, got.To, got.Cc, got.ReplyTo = want.From, want.To, want.Cc, want.ReplyTo
 	for i := range want.Attachments {
 		want.Attachments[i].Disposition = ""
-	}
-	if len(got.Attachments) > 0 && len(want.Attachments) == 0 {
-		return
 	}
 }
 
@@ -219,23 +231,37 @@ func asASCII(email string) string {
 	return email[:at+1] + domain
 }
 
-// checkLines wants CRLF line ends alone, no line over 998 octets (RFC 5322 §2.1.1), and
-// nothing but ASCII where no address needs more (RFC 6532).
+// checkLines wants CRLF line ends alone, no line over 998 octets (RFC 5322 §2.1.1), no
+// encoded word over 75 (RFC 2047 §2), and more than ASCII only in addresses (RFC 6532).
 func checkLines(t *testing.T, m stored) {
 	t.Helper()
-	raw := m.Raw
-	if !bytes.HasSuffix(raw, []byte("\r\n")) {
+	if !bytes.HasSuffix(m.Raw, []byte("\r\n")) {
 		t.Errorf("%s does not end with CRLF", m.Name)
 	}
-	for n, line := range bytes.Split(raw, []byte("\r\n")) {
-		if len(line) > 998 {
+	header, field := true, ""
+	for n, line := range strings.Split(string(m.Raw), "\r\n") {
+		header = header && line != ""
+		if name, _, ok := strings.Cut(line, ":"); ok && header && line[0] != ' ' {
+			field = strings.ToLower(name)
+		}
+		switch {
+		case len(line) > 998:
 			t.Errorf("%s: line %d has %d octets", m.Name, n+1, len(line))
-		}
-		if bytes.ContainsAny(line, "\r\n\x00") {
+		case strings.ContainsAny(line, "\r\n\x00"):
 			t.Errorf("%s: line %d has a CR, LF or NUL in it: %.100q", m.Name, n+1, line)
-		}
-		if ascii := bytes.IndexFunc(line, func(r rune) bool { return r > 0x7e }) < 0; !ascii && !strings.Contains(string(m.Raw[:bytes.Index(m.Raw, []byte("\r\n\r\n"))]), string(line)) {
+		case !isASCII(line) && !(header && slices.Contains([]string{"from", "to", "cc", "reply-to"}, field)):
 			t.Errorf("%s: line %d has more than ASCII: %.100q", m.Name, n+1, line)
+		case header && strings.Trim(line, " \t") == "":
+			t.Errorf("%s: line %d of the header is blank", m.Name, n+1)
+		}
+		for word := range strings.FieldsSeq(line) {
+			if header && strings.HasPrefix(word, "=?utf-8?") && len(word) > 75 {
+				t.Errorf("%s: an encoded word of %d octets", m.Name, len(word))
+			}
 		}
 	}
+}
+
+func isASCII(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r >= 0x80 }) < 0
 }
