@@ -61,6 +61,7 @@ func TestHostileTemplatesEndWithinTheirBudget(t *testing.T) {
 		{name: "recursion over a map that holds itself", source: "{{#with self}}{{> a}}{{/with}}", data: cyclicMap, partials: map[string]string{"a": "{{#with self}}{{> a}}{{/with}}"}, code: template.CodeDepth},
 		{name: "a list that holds itself, printed", source: "{{l}}", data: map[string]any{"l": cyclicList}, code: template.CodeData},
 		{name: "a value that grows by escaping", source: "{{v}}", data: map[string]any{"v": big}, code: template.CodeOutput},
+		{name: "too much in the last text", source: "{{v}}" + strings.Repeat("x", 2000), data: map[string]any{"v": "1"}, budget: template.Budget{Output: 1000}, code: template.CodeOutput},
 		{name: "a large value many times", source: "{{#each l}}{{{@root.v}}}{{/each}}", data: map[string]any{"v": big, "l": decode(t, numbers(1000))}, code: template.CodeOutput},
 		{name: "large values compared many times", source: "{{#each l}}{{#each @root.l}}{{#equals @root.v @root.w}}{{/equals}}{{/each}}{{/each}}", data: map[string]any{"v": big, "w": string([]byte(big)), "l": decode(t, numbers(1000))}, code: template.CodeSteps},
 		{name: "a prototype's names", source: "{{__proto__}}{{constructor.constructor}}{{toString}}{{#each __proto__}}x{{/each}}{{lookup this \"__proto__\"}}", data: map[string]any{}},

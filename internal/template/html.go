@@ -329,6 +329,8 @@ func (s *htmlState) stepCSS(c byte) {
 		s.part = cssInside
 	case s.part >= cssAtURL:
 		s.part = cssPastURL
+	case c == ';': // declarations may follow
+		s.part, s.quote = cssBegins, 0
 	case c|0x20 == begin[s.quote]:
 		if s.part, s.quote = cssInside, s.quote+1; int(s.quote) == len(begin) {
 			s.part, s.quote = cssAtURL, 0
@@ -452,7 +454,7 @@ func traceContexts(p *program, s htmlState, list *problems) htmlState {
 	for _, n := range p.nodes {
 		switch n := n.(type) {
 		case *literal:
-			n.from, n.to = s, s.advance(n.text)
+			n.from, n.to, n.traced = s, s.advance(n.text), true
 			s = n.to
 		case *output:
 			if !n.raw {

@@ -2,6 +2,7 @@ package template_test
 
 import (
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/postroad/postroad/internal/template"
@@ -89,6 +90,8 @@ func TestValuesAreEscapedForWhereTheyStand(t *testing.T) {
 		{`<p style="{{v}}">`, `color:red;width:10px`, `<p style="color:red;width:10px">`},
 		{`<p style="{{v}}">`, `width:expression(alert(1))`, `<p style="">`},
 		{`<p style="{{v}}">`, `background:url(//x)`, `<p style="">`},
+		{`<p style="a:b; {{v}}">`, `color:red;top:1px`, `<p style="a:b; color:red;top:1px">`},
+		{`<p style="{{c}};{{v}}">`, `color:red;top:1px`, `<p style="red;color:red;top:1px">`},
 		{`<p style="background:url({{v}})">`, `https://x.test/a b).png`, `<p style="background:url(https://x.test/a%20b%29.png)">`},
 		{`<p style="background:url('{{v}}')">`, `javascript:x`, `<p style="background:url('about:invalid')">`},
 		{`<p style='background:URL("{{v}}/x.png");color:{{c}}'>`, `https://x.test`, `<p style='background:URL("https://x.test/x.png");color:red'>`},
@@ -139,6 +142,41 @@ func TestLiteralTextIsUntouched(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A partial that was parsed as text is escaped as HTML where HTML is made.
+func TestTheFormatIsThatOfTheWhole(t *testing.T) {
+	t.Parallel()
+	p, _ := template.Parse(template.Handlebars, template.Text, "p", `<a href="{{v}}">`, template.Limits{})
+	find := func(string) (*template.Template, bool) { return p, true }
+	for format, want := range map[template.Format]string{template.HTML: `<a href="about:invalid">`, template.Text: `<a href="javascript:x">`} {
+		got, err := render(template.Handlebars, format, "{{> p}}", map[string]any{"v": "javascript:x"}, template.Options{Partials: find})
+		if err != nil || got != want {
+			t.Errorf("%q (%v), should be %q", got, err, want)
+		}
+	}
+}
+
+// A template is shared by all senders at once.
+func TestOneTemplateRendersManyTimesAtOnce(t *testing.T) {
+	t.Parallel()
+	body, o := receipt(t)
+	data := decode(t, receiptData)
+	want, err := body.String(data, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for range 50 {
+				if got, err := body.String(data, o); err != nil || got != want {
+					t.Errorf("%v: %s", err, got)
+				}
+			}
+		})
+	}
+	group.Wait()
 }
 
 func TestTextAndSubjectsAreNotEscaped(t *testing.T) {

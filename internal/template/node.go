@@ -21,6 +21,7 @@ type literal struct {
 	leftStripped, rightStripped bool
 	// from and to: in HTML, the state the text is supposed to begin in and where it ends then.
 	from, to htmlState
+	traced   bool // in HTML
 }
 
 // strip are the ~ of a tag.

@@ -22,6 +22,7 @@ func TestAllProblemsAreToldWithTheirPlace(t *testing.T) {
 		{source: "{{else}}{{/if}}", want: "1:1 unexpected_else, 1:9 unexpected_close"},
 		{source: "{{#if}}{{else}}{{else}}{{/if}}", want: "1:1 wrong_arguments, 1:16 unexpected_else"},
 		{source: `{{insert a "b"}}{{equals a}}{{#with}}{{/with}}`, want: "1:3 wrong_arguments, 1:19 wrong_arguments, 1:29 wrong_arguments"},
+		{source: `{{insert a default="x" other="y"}}{{insert a "default=x" default="y"}}{{insert a b="c"}}`, want: "1:3 wrong_arguments, 1:37 wrong_arguments, 1:73 wrong_arguments"},
 		{source: "{{a", want: "1:1 unclosed_tag"},
 		{source: "{{a} b", want: "1:4 syntax"},
 		{source: "{{{a}} b", want: "1:5 syntax"},

@@ -189,6 +189,7 @@ type messageOut struct {
 	Attempts       int               `json:"attempts"`
 	Content        contentState      `json:"content"`
 	Actions        archive.Actions   `json:"actions"`
+	Erased         bool              `json:"erased,omitzero"`
 }
 
 func messageOf(r *archive.Record) messageOut {
@@ -203,6 +204,7 @@ func messageOf(r *archive.Record) messageOut {
 		ResentFrom: orNull(m.ResentFrom.Text(mail.PrefixMessage)), CreatedAt: m.CreatedAt, QueuedAt: t.Queued, AcceptedAt: t.Accepted,
 		FirstAttemptAt: t.FirstAttempt, CompletedAt: t.Completed, ScheduledTime: m.ScheduledAt, ExpiresAt: m.ExpiresAt,
 		Latency: latencyOf(t), Attempts: r.Attempts, Content: contentState{r.HasContent, r.ContentUntil}, Actions: r.Actions(),
+		Erased: m.Erased,
 	}
 	if m.KeyID != "" {
 		out.KeyID = orNull(mail.PrefixKey + "_" + m.KeyID)
@@ -243,7 +245,7 @@ func headersOut(in []mail.Header) map[string]string {
 func attachmentsOut(in []mail.Attachment) []attachmentOut {
 	out := make([]attachmentOut, len(in))
 	for i, a := range in {
-		out[i] = attachmentOut{Index: i, Filename: a.Filename, ContentType: a.ContentType, ContentID: orNull(a.ContentID), Size: a.Size, SHA256: hexOf(a.SHA256)}
+		out[i] = attachmentOut{Index: i, Filename: a.Filename, ContentType: a.ContentType, ContentID: orNull(a.ContentID), Size: a.Size, SHA256: hexOf(a.SHA256), Hosted: !a.Hosted.IsZero()}
 	}
 	return out
 }
