@@ -237,7 +237,7 @@ type Attachment struct {
 	Filename    string
 	ContentType string // "" = application/octet-stream
 	ContentID   string // without angle brackets
-	Inline      bool
+	Inline      bool   // shown within the message; plain text and HTML are attached all the same
 	Base64      []byte
 	Raw         mail.Content
 
