@@ -33,11 +33,13 @@ var order = []struct{ packages, why string }{
 	{"webhook", "acts on events"},
 	{"analytics", "acts on events"},
 	{"archive", "the read side: follows all the work, takes part in none"},
+	{"retention", "what is forgotten, and when: after all that makes something to forget"},
 	{"httpapi", "what HTTP dialects share"},
 	{"httpapi/v1 httpapi/hyvor httpapi/links smtpd console", "doors translate and decide nothing; one never leans on another"},
 	{"store", "the sum of what the core asks to be remembered: the core owns the interfaces"},
 	{"store/sqlite store/postgres", "engines: nobody but the wiring knows which"},
 	{"store/storetest", "the contract as tests"},
+	{"backup", "an archive of files: engines give the copy, the wiring puts it in place"},
 	{"config", "what an operator writes; below it nobody reads settings"},
 	{"app", "alone in knowing all"},
 }

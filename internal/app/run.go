@@ -48,6 +48,7 @@ func (sv *server) run(soft, hard context.Context, o Options) error {
 	upkeep, work, doors := newGroup(context.Background()), newGroup(context.Background()), newGroup(context.Background())
 	upkeep.run("keys", sv.access.Run)
 	upkeep.run("domains", sv.domains.Run)
+	upkeep.run("retention", sv.forget.Run)
 	work.run("queue", sv.queue.Run)
 	work.run("jobs", sv.jobs.Run)
 	work.run("visits", sv.visits.Run)

@@ -27,6 +27,7 @@ import (
 	"github.com/postroad/postroad/internal/project"
 	"github.com/postroad/postroad/internal/queue"
 	"github.com/postroad/postroad/internal/render"
+	"github.com/postroad/postroad/internal/retention"
 	"github.com/postroad/postroad/internal/route"
 	"github.com/postroad/postroad/internal/sandbox"
 	"github.com/postroad/postroad/internal/seal"
@@ -46,6 +47,7 @@ type server struct {
 	resolver *dns.Resolver
 	router   *route.Decider
 	domains  *project.Domains
+	forget   *retention.Service
 	tokens   *tracking.Tokens
 	jobs     *job.Service
 	visits   *visit.Gatherer
@@ -126,6 +128,7 @@ func (sv *server) buildDecisions() {
 	sv.router = route.New(route.Options{Resolver: sv.resolver, Hostname: d.Hostname, Source: sv.source(), Now: sv.now})
 	sv.domains = project.NewDomains(project.DomainsOptions{Store: sv.store, Ring: sv.ring, Resolver: sv.resolver,
 		Hostname: d.Hostname, Now: sv.now, Log: sv.log})
+	sv.forget = retention.New(retention.Options{Store: sv.store, Key: sv.ring.Derive("erased addresses"), Now: sv.now, Log: sv.log})
 }
 
 // source is the one way out there is until pools are built.
@@ -196,9 +199,11 @@ func (sv *server) buildDoors() {
 	sv.jobs = job.NewService(job.Options{Store: sv.store, Dir: filepath.Join(s.Storage.DataDir, "jobs"), Node: sv.queue.Node(), Now: sv.now, Log: sv.log})
 	sv.door = httpapi.New(httpapi.Options{Access: sv.access, Memory: sv.store, PublicURL: sv.url, MaxBody: int64(s.HTTP.MaxBody), Now: sv.now, Log: sv.log})
 	b := ThisBuild()
+	reading := archive.NewService(sv.store, sv.tokens)
+	reading.Now = sv.now
 	api := v1.New(v1.Options{
 		Door: sv.door, Access: sv.access, Limits: sv.access.Limits(), Submitter: submitter,
-		Archive: archive.NewService(sv.store, sv.tokens), Orders: sv.queue, Domains: sv.domains, Suppressions: wishes, Jobs: sv.jobs, Links: links,
+		Archive: reading, Erasures: sv.forget, Orders: sv.queue, Domains: sv.domains, Suppressions: wishes, Jobs: sv.jobs, Links: links,
 		Secret: sv.ring.Derive("cursors"), Wake: sv.store.Wake, Health: sv.health,
 		Version: v1.Version{Version: b.Version, Commit: b.Commit, Go: b.Go},
 	})

@@ -13,6 +13,10 @@ import (
 type Service struct {
 	store  Store
 	stamps Stamps
+	// Now judges whether content is still kept: from the second its time is over it is not
+	// given any more, though the store may need a while to remove it. Nil: only what the
+	// store has removed is gone.
+	Now func() time.Time
 }
 
 // Stamps gives the copy of a message for one delivery: see tracking.Tokens.
@@ -21,13 +25,13 @@ type Stamps interface {
 }
 
 // NewService reads from a store. Without stamps placeholders are shown as they are stored.
-func NewService(store Store, stamps Stamps) *Service { return &Service{store, stamps} }
+func NewService(store Store, stamps Stamps) *Service { return &Service{store: store, stamps: stamps} }
 
 // Find gives a message by its id ("msg_…") or by its RFC Message-ID, with or without
 // angle brackets. What the owner does not have is mail.ErrNotFound.
 func (s *Service) Find(ctx context.Context, owner mail.Owner, ref string) (*Record, error) {
 	if id, err := mail.ParseID(mail.PrefixMessage, ref); err == nil {
-		return s.store.Message(ctx, owner, id)
+		return s.kept(s.store.Message(ctx, owner, id))
 	}
 	rfc, ok := strings.CutPrefix(ref, "<")
 	if ok {
@@ -38,12 +42,30 @@ func (s *Service) Find(ctx context.Context, owner mail.Owner, ref string) (*Reco
 	if !ok || rfc == "" || len(rfc) > 998 {
 		return nil, mail.ErrNotFound
 	}
-	return s.store.MessageByRFCID(ctx, owner, rfc)
+	return s.kept(s.store.MessageByRFCID(ctx, owner, rfc))
+}
+
+// kept says of a record whether its content is still given.
+func (s *Service) kept(r *Record, err error) (*Record, error) {
+	if err == nil && s.over(r) {
+		r.HasContent = false
+	}
+	return r, err
+}
+
+// over tells whether the content's time is over. That of an erased message is only kept for
+// somebody else's open delivery.
+func (s *Service) over(r *Record) bool {
+	return r.Message.Erased || s.Now != nil && !r.ContentUntil.IsZero() && !s.Now().Before(r.ContentUntil)
 }
 
 // List gives one page.
 func (s *Service) List(ctx context.Context, q Query) ([]Record, error) {
-	return s.store.Messages(ctx, q)
+	records, err := s.store.Messages(ctx, q)
+	for i := range records {
+		_, _ = s.kept(&records[i], err)
+	}
+	return records, err
 }
 
 // Events is a message's timeline, oldest first.
@@ -56,8 +78,12 @@ func (s *Service) Attempts(ctx context.Context, r *Record) ([]AttemptOf, error) 
 	return s.store.Attempts(ctx, r.Message.Owner, r.Message.Row)
 }
 
-// Content gives the stored bytes, or mail.ErrNoContent.
+// Content gives the stored bytes, or mail.ErrNoContent: also when their time is over and
+// they were not removed yet.
 func (s *Service) Content(ctx context.Context, r *Record) (mail.Content, error) {
+	if s.over(r) {
+		return nil, mail.ErrNoContent
+	}
 	return s.store.Content(ctx, r.Message.Row)
 }
 

@@ -30,6 +30,7 @@ const (
 	PrefixProject     = "prj"
 	PrefixJob         = "job"
 	PrefixRequest     = "req"
+	PrefixErasure     = "era"
 	PrefixKey         = "key" // followed by the 8-character key id, not by a UUID
 )
 

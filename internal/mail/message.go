@@ -3,7 +3,7 @@ package mail
 import "time"
 
 // Message is what was accepted: one set of bytes, fixed for ever. Only Tags, Metadata,
-// ScheduledAt and SupersededBy change after acceptance.
+// ScheduledAt and SupersededBy change after acceptance, and an erasure empties it.
 type Message struct {
 	ID    ID
 	Row   int64 // its number in the store; the Hyvor dialect's id
@@ -40,6 +40,13 @@ type Message struct {
 	ScheduledAt time.Time     // zero: at once
 	ExpiresAt   time.Time     // zero: never
 	AcceptTime  time.Duration // from the request's arrival to the commit
+
+	// ContentSeconds is how long the bytes are kept after the last delivery is final; nil:
+	// as long as the project says.
+	ContentSeconds *int64
+	// Erased: it went to an address that was to be forgotten. What could tell of somebody
+	// was taken out.
+	Erased bool
 }
 
 // SendingDomain is the domain the message is signed for: that of its From address.

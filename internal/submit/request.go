@@ -47,7 +47,8 @@ type Request struct {
 
 	ResentFrom mail.ID
 
-	MaxRecipients int // 0 = the limit of Limits
+	MaxRecipients  int    // 0 = the limit of Limits
+	ContentSeconds *int64 // how long the bytes are kept after the last delivery is final; nil = the project's setting
 
 	DryRun bool
 	Strict bool // ?strict=true: unknown fields are faults

@@ -77,6 +77,7 @@ type Options struct {
 	Orders       Orders
 	Domains      Domains
 	Suppressions Suppressions
+	Erasures     Erasures
 	Jobs         Jobs
 	Secret       [32]byte // signs cursors; the same on every node
 
@@ -144,6 +145,9 @@ func (a *API) routes() []httpapi.Route {
 	add(get, "/v1/me", "", a.me)
 	add(get, "/v1/project", "project.read", a.getProject)
 	add(patch, "/v1/project", "project.write", a.patchProject)
+
+	add(post, "/v1/erasures", "project.write", a.orderErasure, once)
+	add(get, "/v1/erasures/{erasure}", "project.read", a.getErasure)
 
 	add(post, "/v1/domains", "domains.write", a.createDomain, once)
 	add(get, "/v1/domains", "domains.read", a.listDomains)

@@ -26,6 +26,7 @@ import (
 	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/project"
 	"github.com/postroad/postroad/internal/queue"
+	"github.com/postroad/postroad/internal/retention"
 	"github.com/postroad/postroad/internal/seal"
 	"github.com/postroad/postroad/internal/store/sqlite"
 	"github.com/postroad/postroad/internal/submit"
@@ -47,6 +48,7 @@ type house struct {
 	store  *sqlite.Store
 	access *project.Access
 	door   *httpapi.Door
+	forget *retention.Service
 	dns    *dnstest.Server
 	jobs   *job.Service
 	time   *still
@@ -103,8 +105,11 @@ func build(t *testing.T, perMinute int) *house {
 	sub := submit.NewService(submit.Options{Store: h.store, Domains: domains, Now: h.clock, Links: links, Marking: submit.Marking{Base: "https://mail.acme.test"}})
 	h.jobs = job.NewService(job.Options{Store: h.store, Dir: filepath.Join(dir, "jobs"), Node: "one", Now: h.clock})
 	h.door = httpapi.New(httpapi.Options{Access: h.access, Memory: h.store, PublicURL: "https://mail.acme.test", Now: h.clock})
-	h.Handler = v1.New(v1.Options{Door: h.door, Access: h.access, Limits: limits, Submitter: sub, Resender: sub, Links: links, Archive: archive.NewService(h.store, tokens),
-		Orders: h.store, Domains: domains, Suppressions: feedback.NewService(h.store, h.clock), Jobs: h.jobs, Secret: [32]byte{1}, Wake: h.store.Wake})
+	h.forget = retention.New(retention.Options{Store: h.store, Now: h.clock})
+	reading := archive.NewService(h.store, tokens)
+	reading.Now = h.clock
+	h.Handler = v1.New(v1.Options{Door: h.door, Access: h.access, Limits: limits, Submitter: sub, Resender: sub, Links: links, Archive: reading,
+		Orders: h.store, Domains: domains, Suppressions: feedback.NewService(h.store, h.clock), Jobs: h.jobs, Erasures: h.forget, Secret: [32]byte{1}, Wake: h.store.Wake})
 	return h
 }
 

@@ -146,7 +146,11 @@ func (s *sendBody) scalar(n string, v value) {
 		s.r.ListUnsubscribe, _ = s.text(n, v)
 	case "bypass_unsubscribe":
 		s.r.BypassUnsubscribe, _ = s.flag(n, v)
-	case "pool", "content_retention_seconds":
+	case "content_retention_seconds":
+		if x, ok := s.integer(n, v); ok {
+			s.r.ContentSeconds = &x
+		}
+	case "pool":
 		s.later(n, v)
 	default:
 		s.unknownField("", []byte(n), sendFields)
@@ -161,8 +165,6 @@ func (s *sendBody) later(n string, v value) {
 	switch n {
 	case "pool":
 		_, asks = s.text(n, v)
-	case "content_retention_seconds":
-		_, asks = s.integer(n, v)
 	}
 	if asks {
 		s.warn("not_supported", n, "'"+n+"' is not supported by this version and has no effect.")

@@ -87,6 +87,8 @@ type messageFacts struct {
 	ScheduledAt     int64             `json:"scheduled_at"`
 	ExpiresAt       int64             `json:"expires_at"`
 	AcceptMicros    int64             `json:"accept_us"`
+	ContentSeconds  *int64            `json:"content_seconds"`
+	Erased          bool              `json:"erased"`
 }
 
 // messageColumns is what readMessage expects, in order.
@@ -140,6 +142,7 @@ func (r *messageRow) decode() (*mail.Message, error) {
 	m.KeyID, m.Via, m.ResentFrom = f.Key, f.Via, mail.ID(f.ResentFrom)
 	m.ScheduledAt, m.ExpiresAt = fromMicros(f.ScheduledAt), fromMicros(f.ExpiresAt)
 	m.AcceptTime = time.Duration(f.AcceptMicros) * time.Microsecond
+	m.ContentSeconds, m.Erased = f.ContentSeconds, f.Erased
 	return m, nil
 }
 

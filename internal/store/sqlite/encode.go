@@ -155,6 +155,8 @@ func appendMessageFacts(b []byte, m *mail.Message) []byte {
 	o.int("scheduled_at", micros(m.ScheduledAt))
 	o.int("expires_at", micros(m.ExpiresAt))
 	o.int("accept_us", m.AcceptTime.Microseconds())
+	o.intPtr("content_seconds", m.ContentSeconds)
+	o.flag("erased", m.Erased)
 	o.close()
 	return o.b
 }
