@@ -115,7 +115,8 @@ func NewImport(r io.Reader, o ImportOptions) (*Import, error) {
 	head, _ := br.Peek(2048)
 	in.csv = csv.NewReader(in.budget)
 	in.csv.Comma = separator(head)
-	in.csv.FieldsPerRecord, in.csv.LazyQuotes, in.csv.ReuseRecord, in.csv.TrimLeadingSpace = -1, true, true, true
+	in.csv.FieldsPerRecord, in.csv.LazyQuotes, in.csv.ReuseRecord = -1, true, true
+	in.csv.TrimLeadingSpace = in.csv.Comma != '\t' // it would take an empty field for a blank
 	first, err := in.csv.Read()
 	if err == io.EOF {
 		return nil, &mail.Error{Code: "invalid_value", Status: 422, Message: "The file is empty."}

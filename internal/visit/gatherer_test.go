@@ -47,6 +47,12 @@ func (f *fakeStore) Visited(_ context.Context, visits []feedback.Visit) error {
 	return nil
 }
 
+func (f *fakeStore) counts() (written, batches int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.written), f.batches
+}
+
 var person = tracking.Visit{Method: "GET", UserAgent: "Thunderbird/128.0"}
 
 // gather runs a gatherer until do has returned and all is written.
@@ -100,8 +106,8 @@ func TestAStoreThatFailsIsAskedAgainAndTheRestIsWrittenAtTheEnd(t *testing.T) {
 				g.Visit(tracking.KindOpen, 1, "", person, time.Now())
 			}
 			time.Sleep(10 * time.Second)
-			if len(store.written) != 600 || store.batches != 3 {
-				t.Errorf("%d written in %d", len(store.written), store.batches)
+			if written, batches := store.counts(); written != 600 || batches != 3 {
+				t.Errorf("%d written in %d", written, batches)
 			}
 			g.Visit(tracking.KindOpen, 2, "", person, time.Now())
 		})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/postroad/postroad/internal/feedback"
 	"github.com/postroad/postroad/internal/mail"
+	"github.com/postroad/postroad/internal/tracking"
 )
 
 // upload posts a list.
@@ -247,4 +248,22 @@ func TestTrackingIsAProjectsSettingAndARequestsField(t *testing.T) {
 		t.Error("captured mail has no token that works")
 	}
 	h.ask(testKey, "POST", "/v1/messages", `{"recipient":"you@sandbox.test","subject":"x","text":"x","list_unsubscribe":"maybe","tracking":{"opens":1}}`).is(422, "validation_failed")
+}
+
+func TestABulkMessageThatComesWholeCanBeUnsubscribedFrom(t *testing.T) {
+	t.Parallel()
+	h := build(t, 0)
+	rest := letter("From: onboarding@sandbox.test", "To: ada@example.com", "Subject: s", "", "x")
+	got := h.bytesOf(h.raw("X-Postroad-Priority: bulk\r\n"+rest, "").is(202, ""))
+	_, token, ok := strings.Cut(got, "List-Unsubscribe: <https://mail.acme.test/u/")
+	if !ok || !strings.Contains(got, "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n") {
+		t.Fatalf("got %q", got)
+	}
+	if _, ok := tokens.Parse(token[:32], tracking.KindUnsubscribe); !ok {
+		t.Error("the token is none")
+	}
+	own := "List-Unsubscribe: <https://acme.test/bye>\r\nX-Postroad-Priority: bulk\r\n" + rest
+	if got := h.bytesOf(h.raw(own, "").is(202, "")); strings.Count(got, "List-Unsubscribe") != 1 {
+		t.Errorf("the caller's own: %q", got)
+	}
 }
