@@ -42,7 +42,7 @@ type Request struct {
 	Supersedes string
 	ResentFrom mail.ID
 
-	MaxRecipients int // 0 = the limit of Limits
+	MaxRecipients  int    // 0 = the limit of Limits
 	ContentSeconds *int64 // how long the bytes are kept after the last delivery is final; nil = the project's setting
 
 	DryRun bool
