@@ -14,6 +14,7 @@ import (
 	"github.com/postroad/postroad/internal/mime"
 	"github.com/postroad/postroad/internal/project"
 	"github.com/postroad/postroad/internal/render"
+	"github.com/postroad/postroad/internal/tracking"
 )
 
 // draft is one request on its way to becoming a message, and what is wrong with it.
@@ -28,6 +29,8 @@ type draft struct {
 	body       render.Body
 	headers    []mail.Header
 	files      []mime.Attachment
+	oneClick   bool            // recipients can unsubscribe by our link
+	track      tracking.Wanted // what is counted
 	hosted     []hosted
 	kept       []NewFile // the hosted ones, once they are on disk
 	toDisk     bool      // the bytes go to disk however few they are
@@ -77,6 +80,7 @@ func (d *draft) judge(ctx context.Context) error {
 	d.readAttachments()
 	d.readTimes()
 	d.readLabels()
+	d.readWishes()
 	if err := d.verdict(); err != nil {
 		return err
 	}

@@ -40,6 +40,11 @@ type Request struct {
 	SendAt     time.Time     // zero = at once
 	ExpiresIn  *int64        // seconds
 	Supersedes string
+	Tracking   Tracking
+
+	ListUnsubscribe   string // "auto" (also ""), "always" or "none"
+	BypassUnsubscribe bool
+
 	ResentFrom mail.ID
 
 	MaxRecipients  int    // 0 = the limit of Limits

@@ -19,8 +19,10 @@ import (
 	"github.com/postroad/postroad/internal/archive"
 	"github.com/postroad/postroad/internal/dns"
 	"github.com/postroad/postroad/internal/dns/dnstest"
+	"github.com/postroad/postroad/internal/feedback"
 	"github.com/postroad/postroad/internal/httpapi"
 	v1 "github.com/postroad/postroad/internal/httpapi/v1"
+	"github.com/postroad/postroad/internal/job"
 	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/project"
 	"github.com/postroad/postroad/internal/queue"
@@ -28,12 +30,15 @@ import (
 	"github.com/postroad/postroad/internal/seal"
 	"github.com/postroad/postroad/internal/store/sqlite"
 	"github.com/postroad/postroad/internal/submit"
+	"github.com/postroad/postroad/internal/tracking"
 )
 
 const (
 	testKey = "test-key-of-the-operator"
 	liveKey = "live-key-of-the-operator"
 )
+
+var tokens = tracking.NewTokens([32]byte{3})
 
 // house is the API over real parts: the embedded store, the real way in, a name server
 // of our own, and a clock that stands still until it is moved.
@@ -45,6 +50,7 @@ type house struct {
 	door   *httpapi.Door
 	forget *retention.Service
 	dns    *dnstest.Server
+	jobs   *job.Service
 	time   *still
 	dir    string
 }
@@ -96,13 +102,14 @@ func build(t *testing.T, perMinute int) *house {
 	domains := project.NewDomains(project.DomainsOptions{Store: h.store, Ring: ring, Hostname: "mx.postroad.test", Now: h.clock,
 		Resolver: dns.New(dns.Options{Servers: []netip.AddrPort{netip.MustParseAddrPort(h.dns.Addr())}, MinTTL: 1, FailureTTL: 1})})
 	links := submit.NewLinks("https://mail.acme.test", [32]byte{2})
-	sub := submit.NewService(submit.Options{Store: h.store, Domains: domains, Now: h.clock, Links: links})
+	sub := submit.NewService(submit.Options{Store: h.store, Domains: domains, Now: h.clock, Links: links, Marking: submit.Marking{Base: "https://mail.acme.test"}})
+	h.jobs = job.NewService(job.Options{Store: h.store, Dir: filepath.Join(dir, "jobs"), Node: "one", Now: h.clock})
 	h.door = httpapi.New(httpapi.Options{Access: h.access, Memory: h.store, PublicURL: "https://mail.acme.test", Now: h.clock})
 	h.forget = retention.New(retention.Options{Store: h.store, Now: h.clock})
-	reading := archive.NewService(h.store)
+	reading := archive.NewService(h.store, tokens)
 	reading.Now = h.clock
 	h.Handler = v1.New(v1.Options{Door: h.door, Access: h.access, Limits: limits, Submitter: sub, Resender: sub, Links: links, Archive: reading,
-		Orders: h.store, Domains: domains, Suppressions: h.store, Erasures: h.forget, Secret: [32]byte{1}, Wake: h.store.Wake})
+		Orders: h.store, Domains: domains, Suppressions: feedback.NewService(h.store, h.clock), Jobs: h.jobs, Erasures: h.forget, Secret: [32]byte{1}, Wake: h.store.Wake})
 	return h
 }
 

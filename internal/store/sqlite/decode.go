@@ -73,7 +73,9 @@ type messageFacts struct {
 	Attachments     []attachment      `json:"attachments"`
 	Size            int64             `json:"size"`
 	Tier            mail.Tier         `json:"tier"`
+	Stamp           string            `json:"stamp"`
 	Topic           string            `json:"topic"`
+	Bypass          bool              `json:"bypass"`
 	Tags            []string          `json:"tags"`
 	Metadata        map[string]string `json:"metadata"`
 	Template        uuid              `json:"template"`
@@ -136,6 +138,7 @@ func (r *messageRow) decode() (*mail.Message, error) {
 	}
 	m.Subject, m.Size, m.Tier, m.Topic, m.Tags, m.Metadata = f.Subject, f.Size, f.Tier, f.Topic, f.Tags, f.Metadata
 	m.Template = mail.TemplateRef{ID: mail.ID(f.Template), Alias: f.TemplateAlias, Version: f.TemplateVersion}
+	m.Stamp, m.Bypass = f.Stamp, f.Bypass
 	m.KeyID, m.Via, m.ResentFrom = f.Key, f.Via, mail.ID(f.ResentFrom)
 	m.ScheduledAt, m.ExpiresAt = fromMicros(f.ScheduledAt), fromMicros(f.ExpiresAt)
 	m.AcceptTime = time.Duration(f.AcceptMicros) * time.Microsecond

@@ -41,12 +41,15 @@ type Store struct {
 	// bootToken is the first lease token of this process: lower ones are a past life's.
 	bootToken int64
 
-	heads     *heads
-	blocked   atomic.Pointer[filter]
-	published published
-	wake      wake
-	nodes     nodes
-	forgetter forgetter
+	heads   *heads
+	blocked atomic.Pointer[filter]
+	// nextBlocked is a larger filter being made, else nil; growing is held by who makes it.
+	nextBlocked atomic.Pointer[filter]
+	growing     sync.Mutex
+	published   published
+	wake        wake
+	nodes       nodes
+	forgetter   forgetter
 
 	stop       context.CancelFunc // of the background work
 	background sync.WaitGroup
