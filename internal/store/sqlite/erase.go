@@ -272,6 +272,11 @@ func (t *tx) maskDelivery(row int64, mask *mask) error {
 }
 
 func (w *eraseStep) content(t *tx, e *erasure, r *messageRow, m *mail.Message) error {
+	names, err := t.forgetFiles(filesOfMessage, r.row) // at once: whoever has the link could read on
+	if err != nil {
+		return err
+	}
+	w.hosted = append(w.hosted, names...)
 	state, err := readProgressOf(t.conn, r.first, r.count)
 	if err != nil {
 		return err

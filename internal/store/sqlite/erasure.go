@@ -135,6 +135,7 @@ func (s *Store) Erase(ctx context.Context, now time.Time) (retention.Step, error
 		return retention.Step{}, fmt.Errorf("erase: %w", err)
 	}
 	s.unlink(w.files)
+	s.unlinkFiles(w.hosted)
 	w.step.Next = now
 	return w.step, nil
 }
@@ -148,6 +149,7 @@ type eraseStep struct {
 	answers []maskedAnswer
 	step    retention.Step
 	files   []string
+	hosted  []string
 }
 
 type maskedEvent struct {
@@ -235,7 +237,7 @@ func (w *eraseStep) lookThroughAnswers(conn *sqlite.Conn) error {
 // write is the op: the step, and where the order stands after it.
 func (w *eraseStep) write(t *tx) error {
 	e := *w.e // this may run again
-	w.step, w.files = retention.Step{}, w.files[:0]
+	w.step, w.files, w.hosted = retention.Step{}, w.files[:0], w.hosted[:0]
 	due := w.now
 	var err error
 	switch w.e.facts.Part {

@@ -187,6 +187,23 @@ var fileClauses = []clause{
 		}
 		equal(w, "the other's", w.fileContent(other), "3")
 	}},
+	{"erasing a recipient removes the files of the message, retention of contents does not", func(w *world) {
+		w.keeps(0, 1)
+		a, b := w.letter("ada@example.com", "bob@example.com"), w.letter("cy@example.com")
+		erased, kept := w.file(a, "1", w.now.Add(100*day)), w.file(b, "2", w.now.Add(100*day))
+		w.accept(a) // still waits for both
+		w.arrived(b)
+		w.forget()
+		w.now = w.now.Add(11 * time.Second) // no longer held up by the one before it
+		w.forget()
+		w.hasContent(b.Message.ID, false)
+		equal(w, "a link outlives the content", w.fileContent(kept), "2")
+		w.order("ada@example.com", false)
+		w.erase()
+		_, _, err := w.s.OpenFile(w.ctx, erased)
+		w.wantErr(err, mail.ErrNotFound)
+		equal(w, "the other's", w.fileContent(kept), "2")
+	}},
 	{"a file that cannot be written leaves nothing, and content of another kind is no file", func(w *world) {
 		broken := errors.New("the source broke")
 		_, err := w.s.SpoolFile(w.ctx, func(to io.Writer) error {
