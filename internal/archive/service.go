@@ -2,6 +2,7 @@ package archive
 
 import (
 	"context"
+	"io"
 	"strings"
 	"time"
 
@@ -10,15 +11,21 @@ import (
 
 // Service answers questions about messages.
 type Service struct {
-	store Store
+	store  Store
+	stamps Stamps
 	// Now judges whether content is still kept: from the second its time is over it is not
 	// given any more, though the store may need a while to remove it. Nil: only what the
 	// store has removed is gone.
 	Now func() time.Time
 }
 
-// NewService reads from a store.
-func NewService(store Store) *Service { return &Service{store: store} }
+// Stamps gives the copy of a message for one delivery: see tracking.Tokens.
+type Stamps interface {
+	Stamp(c mail.Content, marker string, delivery int64) mail.Content
+}
+
+// NewService reads from a store. Without stamps placeholders are shown as they are stored.
+func NewService(store Store, stamps Stamps) *Service { return &Service{store: store, stamps: stamps} }
 
 // Find gives a message by its id ("msg_…") or by its RFC Message-ID, with or without
 // angle brackets. What the owner does not have is mail.ErrNotFound.
@@ -78,6 +85,22 @@ func (s *Service) Content(ctx context.Context, r *Record) (mail.Content, error) 
 		return nil, mail.ErrNoContent
 	}
 	return s.store.Content(ctx, r.Message.Row)
+}
+
+// Copy gives the bytes to be shown. Captured mail is that of its first recipient, with
+// tokens that work, so that they can be tried. Of live mail nobody but the recipient ever
+// holds their tokens: there the placeholders stay, and lead nowhere.
+func (s *Service) Copy(ctx context.Context, r *Record) (mail.Content, error) {
+	c, err := s.Content(ctx, r)
+	if err != nil || r.Message.Stamp == "" || s.stamps == nil || r.Message.Owner.Env != mail.Test || len(r.Deliveries) == 0 {
+		return c, err
+	}
+	return s.stamps.Stamp(c, r.Message.Stamp, r.Deliveries[0].Row), nil
+}
+
+// File opens a hosted file, expired or not; mail.ErrNotFound when it is gone.
+func (s *Service) File(ctx context.Context, id mail.ID) (mail.File, io.ReadSeekCloser, error) {
+	return s.store.OpenFile(ctx, id)
 }
 
 // Overall is the message's own status: see mail.Overall.

@@ -2,6 +2,7 @@ package archive
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/postroad/postroad/internal/mail"
@@ -16,6 +17,8 @@ type Store interface {
 	Events(ctx context.Context, owner mail.Owner, message int64) ([]mail.Event, error)
 	Attempts(ctx context.Context, owner mail.Owner, message int64) ([]AttemptOf, error)
 	Content(ctx context.Context, message int64) (mail.Content, error)
+	// OpenFile opens a hosted file, expired or not; mail.ErrNotFound when it is gone.
+	OpenFile(ctx context.Context, id mail.ID) (mail.File, io.ReadSeekCloser, error)
 }
 
 // Query selects messages, newest first unless Ascending. Zero fields select all.

@@ -30,12 +30,13 @@ type Storage struct {
 
 // HTTP is the API and the console.
 type HTTP struct {
-	Addr            string         `key:"http_addr" default:"127.0.0.1:8080" is:"Address of the API and the console. Plain HTTP: put TLS in front of it before you open it to others."`
-	PublicURL       string         `key:"public_url" default:"" unset:"from http_addr" is:"What links in answers and mail begin with, e.g. https://mail.example.com."`
-	MaxBody         Bytes          `key:"max_body" default:"50MB" is:"Largest request, decompressed. Larger ones are 413 before they are read."`
-	RateLimit       Rate           `key:"rate_limit" default:"1000/1m" is:"Requests of one project and environment. 0 is unlimited. A project or a key may have its own."`
-	MetricsNetworks []netip.Prefix `key:"metrics_networks" default:"127.0.0.0/8,::1/128" is:"Client addresses that may read /metrics without a token."`
-	MetricsToken    string         `key:"metrics_token" default:"" secret:"yes" is:"A bearer token that may read /metrics from anywhere."`
+	Addr               string         `key:"http_addr" default:"127.0.0.1:8080" is:"Address of the API and the console. Plain HTTP: put TLS in front of it before you open it to others."`
+	PublicURL          string         `key:"public_url" default:"" unset:"from http_addr" is:"What links in answers and mail begin with, e.g. https://mail.example.com."`
+	MaxBody            Bytes          `key:"max_body" default:"50MB" is:"Largest request, decompressed. Larger ones are 413 before they are read."`
+	BlockedAttachments []string       `key:"blocked_attachments" default:"default" is:"Kinds of attachments that are refused: extensions (.exe) and media types. 'default' is the built-in list of what large receivers refuse; 'none' refuses nothing."`
+	RateLimit          Rate           `key:"rate_limit" default:"1000/1m" is:"Requests of one project and environment. 0 is unlimited. A project or a key may have its own."`
+	MetricsNetworks    []netip.Prefix `key:"metrics_networks" default:"127.0.0.0/8,::1/128" is:"Client addresses that may read /metrics without a token."`
+	MetricsToken       string         `key:"metrics_token" default:"" secret:"yes" is:"A bearer token that may read /metrics from anywhere."`
 }
 
 // Keys are API keys made at first start.

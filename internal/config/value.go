@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/postroad/postroad/internal/submit"
 )
 
 // Bytes is an amount of data. It reads 1024, 64KB, 50MB, 2GB; K, M and G are powers
@@ -118,6 +120,8 @@ func set(to any, text string) error {
 		return keepList(v, text, parseDuration)
 	case *[]netip.Prefix:
 		return keepList(v, text, parsePrefix)
+	case *[]string:
+		return keepList(v, text, parseKind)
 	default:
 		panic(fmt.Sprintf("config: no reader for %T", to))
 	}
@@ -213,4 +217,10 @@ func parsePrefix(s string) (netip.Prefix, error) {
 		return netip.Prefix{}, errors.New("must be a network like 10.0.0.0/8")
 	}
 	return p.Masked(), nil
+}
+
+// parseKind reads a kind of file: an extension, a media type, or the built-in list.
+func parseKind(s string) (string, error) {
+	s = strings.ToLower(s)
+	return s, submit.CheckBlocked(s)
 }

@@ -35,24 +35,23 @@ func (c *Call) readBody() bool {
 	case http.MethodGet, http.MethodHead, http.MethodDelete:
 		return true
 	}
-	if c.route.NoBody || c.R.Body == nil || c.R.ContentLength == 0 {
+	if c.route.NoBody || c.R.Body == nil || c.R.ContentLength == 0 && !c.route.NoJSON {
 		return true
 	}
 	if c.R.ContentLength > c.door.maxBody {
 		return c.refuseSize()
 	}
-	if !jsonContent(c.R.Header) {
-		c.Problem(Problem{Code: "unsupported_media_type", Detail: "Send the body as 'Content-Type: application/json' in UTF-8."})
+	streams := c.route.streams(c.R.Header)
+	if !streams && (c.route.NoJSON || !jsonContent(c.R.Header)) {
+		c.refuseMedia()
 		return false
 	}
-	packed := false
-	switch enc := strings.ToLower(strings.TrimSpace(c.R.Header.Get("Content-Encoding"))); enc {
-	case "", "identity":
-	case "gzip", "x-gzip":
-		packed = true
-	default:
-		c.Problem(Problem{Code: "unsupported_media_type", Detail: "The only Content-Encoding taken is gzip."})
+	packed, ok := c.encoding()
+	if !ok {
 		return false
+	}
+	if streams {
+		return c.openStream(packed)
 	}
 	c.buffer = buffers.Get().(*[]byte)
 	err := c.fill(packed)
@@ -61,6 +60,26 @@ func (c *Call) readBody() bool {
 		return true
 	}
 	return c.refuseBody(err)
+}
+
+func (c *Call) refuseMedia() {
+	takes := c.route.Streams
+	if !c.route.NoJSON {
+		takes = append([]string{"application/json"}, takes...)
+	}
+	c.Problem(Problem{Code: "unsupported_media_type", Detail: "Send the body as 'Content-Type: " + strings.Join(takes, "' or '") + "'; JSON in UTF-8."})
+}
+
+// encoding tells whether the body is packed. False: it has answered.
+func (c *Call) encoding() (packed, ok bool) {
+	switch enc := strings.ToLower(strings.TrimSpace(c.R.Header.Get("Content-Encoding"))); enc {
+	case "", "identity":
+		return false, true
+	case "gzip", "x-gzip":
+		return true, true
+	}
+	c.Problem(Problem{Code: "unsupported_media_type", Detail: "The only Content-Encoding taken is gzip."})
+	return false, false
 }
 
 // jsonContent tells whether a body claims to be JSON in UTF-8. No claim is taken as one.
@@ -102,6 +121,11 @@ func (c *Call) fill(packed bool) error {
 		}
 		r = z
 	}
+	return c.drain(r, packed)
+}
+
+// drain reads to the end of r into the call's buffer.
+func (c *Call) drain(r io.Reader, packed bool) error {
 	for {
 		b := *c.buffer
 		if len(b) == cap(b) {

@@ -33,7 +33,8 @@ type Call struct {
 	wrote    bool
 	timing   timing
 	buffer   *[]byte // pooled, backs Body
-	weight   int64   // held in the gate
+	stream   stream
+	weight   int64 // held in the gate
 }
 
 var errNoAnswer = errors.New("a handler gave no answer")

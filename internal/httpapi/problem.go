@@ -67,6 +67,7 @@ var kinds = map[string]kind{
 	"already_exists":           {409, "It exists already", false},
 	"version_conflict":         {409, "It was changed meanwhile", false},
 	"length_required":          {411, "A length is required", false},
+	"link_expired":             {410, "The link has expired", false},
 	"precondition_failed":      {412, "It was changed since you read it", false},
 	"payload_too_large":        {413, "The request is too large", false},
 	"unsupported_media_type":   {415, "The media type is not supported", false},
@@ -213,7 +214,7 @@ func (c *Call) appendProblem(b []byte, p Problem, k kind) []byte {
 		b = appendExtra(b, x)
 	}
 	if len(p.Faults) > 0 {
-		b = append(appendFaults(append(b, `"errors":`...), p.Faults), ',')
+		b = append(AppendFaults(append(b, `"errors":`...), p.Faults), ',')
 	}
 	b[len(b)-1] = '}'
 	return b
@@ -239,7 +240,8 @@ func appendExtra(b []byte, x Extra) []byte {
 	return b
 }
 
-func appendFaults(b []byte, faults mail.Faults) []byte {
+// AppendFaults appends faults as the errors[] of a problem has them.
+func AppendFaults(b []byte, faults mail.Faults) []byte {
 	b = append(b, '[')
 	for i, e := range faults {
 		if i > 0 {

@@ -18,7 +18,11 @@ type Route struct {
 	Once bool
 	// NoBody: a body, if there is one, is not read.
 	NoBody bool
-	Handle func(*Call)
+	// Streams are media types of bodies that are not read but left to the handler, which
+	// finds them in Call.Reader. JSON is read as ever unless NoJSON is set.
+	Streams []string
+	NoJSON  bool
+	Handle  func(*Call)
 }
 
 // maxParams is how many {name} segments a pattern may have.

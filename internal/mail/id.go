@@ -28,6 +28,7 @@ const (
 	PrefixDomain      = "dom"
 	PrefixSuppression = "sup"
 	PrefixProject     = "prj"
+	PrefixJob         = "job"
 	PrefixRequest     = "req"
 	PrefixErasure     = "era"
 	PrefixKey         = "key" // followed by the 8-character key id, not by a UUID

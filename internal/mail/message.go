@@ -16,9 +16,14 @@ type Message struct {
 	Headers     []Header
 	Attachments []Attachment
 	Size        int64 // of the stored bytes
+	// Stamp is the marker of the placeholders in the bytes, "" when there are none. With
+	// one each recipient's copy has tokens of its own (package tracking), and so a
+	// transaction of its own.
+	Stamp string
 
 	Tier       Tier
 	Topic      string
+	Bypass     bool // an unsubscribe does not stop it; bounces and complaints do
 	Tags       []string
 	Metadata   map[string]string
 	Template   TemplateRef
@@ -65,6 +70,7 @@ type Attachment struct {
 	Inline      bool
 	Size        int64
 	SHA256      [32]byte
+	Hosted      ID // of the [File] when only a link to it is in the message
 }
 
 // RecipientType is the header a recipient stands in. Stored: never renumber.

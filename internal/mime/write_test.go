@@ -435,3 +435,28 @@ func ExampleMessage() {
 	//
 	// Hi.
 }
+
+func TestWhatMustStayWholeIsNeverSplit(t *testing.T) {
+	t.Parallel()
+	piece := "qqqqqqqqqqqqqabcdefghijklmnopqrs" // 32
+	for before := range 160 {
+		html := "é" + strings.Repeat("x", before) + piece + piece + " and more behind it\r\n" + piece
+		m := &mime.Message{ID: "1@acme.test", From: mail.Address{Email: "a@acme.test"}, HTML: html, Whole: piece[:13], WholeSize: len(piece)}
+		raw, err := m.Append(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(raw), piece); n != 3 {
+			t.Fatalf("%d before: %d of 3 in one piece: %q", before, n, raw)
+		}
+		for line := range strings.SplitSeq(string(raw), "\r\n") {
+			if len(line) > 76 {
+				t.Fatalf("a line of %d: %q", len(line), line)
+			}
+		}
+		parts, err := mime.Parse(bytes.NewReader(raw), mime.Limits{})
+		if err != nil || strings.TrimRight(parts.HTML, "\r\n") != html {
+			t.Fatalf("%d before: read back %q", before, parts.HTML)
+		}
+	}
+}

@@ -174,11 +174,19 @@ func (in *inspection) judgeMX(ctx context.Context, r *Record, list []dns.MX) {
 
 // judgeHost looks at a name without MX: it is its own exchanger (RFC 5321 §5.1).
 func (in *inspection) judgeHost(ctx context.Context, r *Record, without error) {
-	us, err := in.isUs(ctx, r.FQDN)
+	addrs, alias, err := in.ask.Addresses(ctx, r.FQDN)
+	us, doubt := in.leadsToUs(addrs, alias)
+	if alias != "" {
+		r.show([]string{aliasFound + alias})
+	} else {
+		r.show(textsOf(addrs))
+	}
 	switch {
-	case us:
+	case err == nil && us:
 		in.rp.aIsUs = true
 		r.set(RecordFound, "")
+	case err == nil && doubt != nil:
+		in.nothing(ctx, r, doubt, dns.Look{})
 	case err == nil:
 		in.judgeAddress(ctx, r)
 	case errors.Is(err, dns.ErrTemporary):
@@ -213,6 +221,11 @@ func (in *inspection) isUs(ctx context.Context, host string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	return in.leadsToUs(addrs, alias)
+}
+
+// leadsToUs tells whether addresses, or the name they stand at, are ours.
+func (in *inspection) leadsToUs(addrs []netip.Addr, alias string) (bool, error) {
 	if strings.EqualFold(alias, in.hostname) {
 		return true, nil
 	}
@@ -220,6 +233,16 @@ func (in *inspection) isUs(ctx context.Context, host string) (bool, error) {
 		return false, dns.ErrTemporary
 	}
 	return slices.ContainsFunc(addrs, func(a netip.Addr) bool { return slices.Contains(in.ours, a) }), nil
+}
+
+// aliasFound is before the target of an alias that stands where another record could.
+const aliasFound = "CNAME "
+
+func textsOf(addrs []netip.Addr) (texts []string) {
+	for _, a := range addrs {
+		texts = append(texts, a.String())
+	}
+	return texts
 }
 
 // judgeSPF looks at the return path's record, which is the one receivers ask for, or at

@@ -36,6 +36,10 @@ type shelf struct {
 	broken  error
 }
 
+func newShelf() *shelf {
+	return &shelf{domains: map[mail.ID]project.Domain{}, answers: map[string]mail.Answer{}}
+}
+
 func (s *shelf) CreateDomain(_ context.Context, d project.Domain, _ *mail.Once, answer func(project.Domain) mail.Answer) (project.Domain, error) {
 	if _, err := s.DomainByName(context.Background(), d.Project, d.Name); err == nil {
 		return project.Domain{}, mail.ErrExists
@@ -170,7 +174,7 @@ const hosts = "mx.post.test. A 192.0.2.25\n"
 
 func start(t *testing.T) *world {
 	t.Helper()
-	w := &world{store: &shelf{domains: map[mail.ID]project.Domain{}, answers: map[string]mail.Answer{}}, dns: dnstest.Start(t, hosts), now: time.Now()}
+	w := &world{store: newShelf(), dns: dnstest.Start(t, hosts), now: time.Now()}
 	ring, err := seal.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)

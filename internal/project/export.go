@@ -45,9 +45,10 @@ func (s *Domains) Export(d Domain, format string) (Export, error) {
 	if !known {
 		return Export{}, &mail.Error{Code: "invalid_parameter", Status: 400, Field: "format", Message: "format is one of " + strings.Join(ExportFormats(), ", ") + "."}
 	}
+	all := s.Records(d)
 	var records, spared []Record
-	for _, r := range s.Records(d) {
-		if r.spare() {
+	for _, r := range all {
+		if r.spare() || r.Type == "TXT" && aliasAt(all, r.FQDN) {
 			spared = append(spared, r)
 		} else {
 			records = append(records, r)
@@ -59,10 +60,19 @@ func (s *Domains) Export(d Domain, format string) (Export, error) {
 // spare tells whether publishing the record could do harm: its place is taken by something
 // that does as well, or that is not ours to replace.
 func (r *Record) spare() bool {
-	if len(r.Found) == 0 || slices.Contains(r.Found, r.Value) || r.Purpose == purposeDKIM {
+	if r.Purpose == purposeDKIM || slices.Contains(r.Found, r.Value) {
 		return false
 	}
-	return r.State == RecordFound || r.Host == "@" || r.Purpose == purposeDMARC
+	return r.State == RecordFound || len(r.Found) > 0 && (r.Host == "@" || r.Purpose == purposeDMARC)
+}
+
+// aliasAt tells whether the return path works as an alias for us: nothing can stand
+// beside that.
+func aliasAt(all []Record, fqdn string) bool {
+	return slices.ContainsFunc(all, func(r Record) bool {
+		return r.Purpose == purposeReturnPath && r.State == RecordFound && r.FQDN == fqdn &&
+			len(r.Found) == 1 && strings.HasPrefix(r.Found[0], aliasFound)
+	})
 }
 
 // maxString is how long one string of a TXT record is (RFC 1035 §3.3.14).

@@ -14,7 +14,7 @@ const DefaultProject = "default"
 
 // DefaultSettings are those of a new project.
 func DefaultSettings() Settings {
-	return Settings{OnSuppressed: "accept", ContentDays: 30, EventDays: 30, UnverifiedDomains: "reject"}
+	return Settings{OnSuppressed: "accept", ContentDays: 30, EventDays: 30, HostedDays: 30, UnverifiedDomains: "reject"}
 }
 
 // First is what the first start made.
@@ -111,6 +111,14 @@ func (a *Access) UpdateProject(ctx context.Context, by Principal, ifVersion int6
 	return kept, err
 }
 
+// trackingHost brings the name of a host for links into the form we compare.
+func trackingHost(s string) (string, error) {
+	if s == "" {
+		return "", nil
+	}
+	return mail.ASCIIDomain(s)
+}
+
 func judgeSettings(s *Settings) mail.Faults {
 	var f mail.Faults
 	fault := func(field, message string) {
@@ -128,12 +136,20 @@ func judgeSettings(s *Settings) mail.Faults {
 	if s.EventDays < 1 || s.EventDays > 3650 {
 		fault("event_retention_days", "event_retention_days is between 1 and 3650.")
 	}
+	if s.HostedDays < 0 || s.HostedDays > 3650 {
+		fault("hosted_link_days", "hosted_link_days is between 1 and 3650.")
+	}
 	if r := s.RatePerMinute; r != nil && (*r < 0 || *r > maxKeyRate) {
 		f = append(f, &mail.Error{Code: "invalid_value", Field: "rate_limit.per_minute", Pointer: "#/rate_limit/per_minute",
 			Message: "The limit is between 0 (unlimited) and 10000000 requests a minute."})
 	}
 	if len(s.DefaultFrom) > 512 {
 		fault("default_from", "default_from is too long.")
+	}
+	if host, err := trackingHost(s.TrackingHost); err != nil {
+		fault("tracking_host", "tracking_host is a host name of yours without scheme, port and path, e.g. 'track.acme.test', that leads to this server over https.")
+	} else {
+		s.TrackingHost = host
 	}
 	if len(s.AllowedDomains) > 1000 {
 		fault("allowed_domains", "At most 1000 domains.")

@@ -247,7 +247,7 @@ func TestRotationsAtTheSameTimeMakeOneKey(t *testing.T) {
 func TestAKeyIsActivatedByOrder(t *testing.T) {
 	t.Parallel()
 	w := start(t)
-	d := w.verified(t)
+	w.verified(t)
 	activate := func(selector string, force bool) (project.Domain, error) {
 		return w.Activate(t.Context(), 1, "acme.test", selector, force, 0, "key_x")
 	}

@@ -87,14 +87,3 @@ func (k *Key) ShownScopes() []string {
 	}
 	return k.Scopes
 }
-
-// missingScope gives the first of these scopes the key does not have itself, and so
-// must not hand on; "" when there is none.
-func (k *Key) missingScope(scopes []string) string {
-	for _, s := range scopes {
-		if !k.Has(s) {
-			return s
-		}
-	}
-	return ""
-}

@@ -65,9 +65,13 @@ type Settings struct {
 	StrictFields      bool     `json:"strict_fields"`
 	ContentDays       int      `json:"content_retention_days"`
 	EventDays         int      `json:"event_retention_days"`
-	RatePerMinute     *int     `json:"rate_per_minute"`    // nil: the operator's default; 0: unlimited
-	UnverifiedDomains string   `json:"unverified_domains"` // "reject" or "warn"
+	HostedDays        int      `json:"hosted_link_days,omitzero"` // how long links to hosted files work; 0: 30
+	RatePerMinute     *int     `json:"rate_per_minute"`           // nil: the operator's default; 0: unlimited
+	UnverifiedDomains string   `json:"unverified_domains"`        // "reject" or "warn"
 	AllowedDomains    []string `json:"allowed_domains"`
+	TrackOpens        bool     `json:"track_opens,omitzero"`
+	TrackClicks       bool     `json:"track_clicks,omitzero"`
+	TrackingHost      string   `json:"tracking_host,omitzero"` // of links in mail, https; "" = the public URL
 }
 
 // Key is an API key; its secret is known by hash only.

@@ -18,9 +18,8 @@ type fakeStore struct {
 	token     int64
 	rows      []*row
 	suppress  map[string]mail.Suppression // by address
-	reports   []queue.Report
-	fail      map[string]int // how often a method fails yet; -1: always
-	slow      time.Duration  // every write takes it
+	fail      map[string]int              // how often a method fails yet; -1: always
+	slow      time.Duration               // every write takes it
 	claims    int
 	settles   int
 	begins    int

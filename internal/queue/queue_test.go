@@ -341,7 +341,7 @@ func TestOnlyFaultsOfTheRecipientSuppress(t *testing.T) {
 					if d.SuppressionID != s.ID.Text("sup") || s.Kind != mail.KindHardBounce || s.Detail != "550 no" || !s.ExpiresAt.IsZero() {
 						t.Errorf("suppression: %+v", s)
 					}
-					if s := r.store.suppress["ada@"+route.SandboxDomain]; s.ExpiresAt.Sub(time.Now()) != time.Hour {
+					if s := r.store.suppress["ada@"+route.SandboxDomain]; time.Until(s.ExpiresAt) != time.Hour {
 						t.Errorf("of the sandbox, it expires %v", s.ExpiresAt)
 					}
 				})

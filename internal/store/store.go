@@ -11,6 +11,7 @@ import (
 
 	"github.com/postroad/postroad/internal/archive"
 	"github.com/postroad/postroad/internal/feedback"
+	"github.com/postroad/postroad/internal/job"
 	"github.com/postroad/postroad/internal/project"
 	"github.com/postroad/postroad/internal/queue"
 	"github.com/postroad/postroad/internal/retention"
@@ -24,6 +25,7 @@ type Store interface {
 	queue.Reporter
 	archive.Store
 	feedback.Store
+	job.Store
 	project.Store
 	retention.Store
 

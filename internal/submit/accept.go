@@ -20,6 +20,7 @@ type entry struct {
 	now        time.Time
 	message    *mail.Message
 	content    mail.Content
+	files      []NewFile
 	recipients []recipient
 	warnings   []mail.Warning
 
@@ -32,7 +33,7 @@ type entry struct {
 
 func (d *draft) entry(content mail.Content) *entry {
 	return &entry{
-		who: d.who, now: d.now, message: d.message, content: content, recipients: d.recipients, warnings: d.warnings,
+		who: d.who, now: d.now, message: d.message, content: content, files: d.kept, recipients: d.recipients, warnings: d.warnings,
 		key: d.r.Key, route: d.r.Route, fingerprint: d.r.Fingerprint, requestID: d.r.RequestID, arrived: d.r.Arrived, answer: d.r.Answer,
 	}
 }
@@ -101,10 +102,14 @@ func (out *Accepted) take(r *Receipt) {
 // the same.
 func replay(first *mail.Answer, fingerprint [32]byte) (*Accepted, error) {
 	if first.Fingerprint != fingerprint {
-		return nil, &mail.Error{Code: "idempotency_key_reused", Status: 422,
-			Message: "This idempotency key was used before with another request. Use a new key for a new message."}
+		return nil, keyReused()
 	}
 	return &Accepted{Answer: *first, Replayed: true}, nil
+}
+
+func keyReused() *mail.Error {
+	return &mail.Error{Code: "idempotency_key_reused", Status: 422,
+		Message: "This idempotency key was used before with another request. Use a new key for a new message."}
 }
 
 func (s *Service) acceptance(e *entry, out *Accepted) *Acceptance {
@@ -114,7 +119,7 @@ func (s *Service) acceptance(e *entry, out *Accepted) *Acceptance {
 	}
 	// The commit itself is still to come: this is what everything before it took.
 	e.message.AcceptTime = max(s.now().Sub(arrived), 0)
-	a := &Acceptance{Message: e.message, Content: e.content, Deliveries: make([]NewDelivery, len(out.Deliveries))}
+	a := &Acceptance{Message: e.message, Content: e.content, Files: e.files, Deliveries: make([]NewDelivery, len(out.Deliveries))}
 	e.tell(a, out)
 	if e.key != "" {
 		a.Once = &mail.Once{
@@ -217,6 +222,7 @@ func (s *Service) undo(a *Acceptance, leased int) {
 		}
 	}
 	s.discard(a.Content)
+	s.discardFiles(a.Files)
 }
 
 func (s *Service) discard(c mail.Content) {

@@ -391,12 +391,21 @@ func BenchmarkSubmitTwoKilobytes(b *testing.B) {
 	}
 }
 
-type nullStore struct{}
+type nullStore struct{ submit.Store }
 
 func (nullStore) Accept(_ context.Context, batch []*submit.Acceptance) ([]submit.Receipt, error) {
 	r := submit.Receipt{Row: 1, Deliveries: []int64{1}, Leases: []mail.Lease{{}}}
 	r.Answer = batch[0].Answer(r)
 	return []submit.Receipt{r}, nil
+}
+
+func (nullStore) AcceptBatch(_ context.Context, b *submit.BatchAcceptance) (submit.BatchReceipt, error) {
+	r := submit.BatchReceipt{Items: make([]submit.Receipt, len(b.Items))}
+	for i := range r.Items {
+		r.Items[i] = submit.Receipt{Row: 1, Deliveries: []int64{1}, Leases: []mail.Lease{{}}}
+	}
+	r.Answer = b.Answer(r.Items)
+	return r, nil
 }
 
 func (nullStore) Suppressed(context.Context, mail.Owner, []string, string, time.Time) (map[string]mail.Suppression, error) {

@@ -72,6 +72,7 @@ func (d *draft) judgeSource(src *render.Source) {
 func (d *draft) readAttachments() {
 	in, limits := d.r.Attachments, &d.s.limits
 	if len(in) == 0 {
+		d.checkContentIDs(nil)
 		return
 	}
 	if len(in) > limits.Attachments {
@@ -81,11 +82,17 @@ func (d *draft) readAttachments() {
 	d.files = make([]mime.Attachment, 0, len(in))
 	total := int64(0)
 	for i := range in {
-		if f, ok := d.readAttachment(&in[i]); ok {
+		f, ok := d.readAttachment(&in[i])
+		switch {
+		case !ok:
+		case in[i].Hosted:
+			d.hosted = append(d.hosted, hosted{Attachment: f, id: mail.NewID(d.now)})
+		default:
 			d.files = append(d.files, f)
 			total += f.Size
 		}
 	}
+	d.checkContentIDs(in)
 	if total > limits.AttachmentBytes {
 		d.warn("attachments_over_25mb", "attachments", "The attachments have more than 25 MB together: many servers refuse this. Set 'hosted' or link to the file.")
 	}
@@ -111,6 +118,11 @@ func (d *draft) readAttachment(in *AttachmentIn) (mime.Attachment, bool) {
 	if f.Base64 == nil && f.Raw == nil {
 		d.fault("missing_required_field", in.Field+".content", "Give the attachment's content, in base64.")
 		return f, false
+	}
+	if in.Hosted {
+		d.checkHosted(in)
+	} else {
+		d.checkBlocked(&f, in.Field)
 	}
 	if len(d.faults) == before {
 		d.checkAttachment(&f, in.Field)
@@ -157,17 +169,35 @@ var types = map[string]string{
 // compose puts the judged parts into a message.
 func (d *draft) compose() *mime.Message {
 	d.message.RFCID = render.MessageID(d.message.ID, d.message.From)
-	return d.s.renderer.Message(&render.Input{
+	m := d.s.renderer.Message(&render.Input{
 		MessageID: d.message.RFCID, At: d.now, From: d.message.From, ReplyTo: d.message.ReplyTo, To: d.addresses(mail.To), Cc: d.addresses(mail.Cc),
 		Headers: d.headers, Attachments: d.files, Body: d.body,
 	})
+	d.mark(m)
+	return m
+}
+
+// finish writes all that is kept: the hosted files, then the message.
+func (d *draft) finish(ctx context.Context) (*entry, error) {
+	if err := d.host(ctx); err != nil {
+		return nil, err
+	}
+	content, err := d.write(ctx, d.compose())
+	if err != nil {
+		d.s.discardFiles(d.kept)
+		return nil, err
+	}
+	return d.entry(content), nil
 }
 
 // write renders the bytes that are kept and sent: in memory while they are few, else
 // to the store's disk.
-func (d *draft) write(ctx context.Context) (mail.Content, error) {
-	m := d.compose()
-	content, err := d.s.keep(ctx, m.EstimateSize(), func(w io.Writer) error {
+func (d *draft) write(ctx context.Context, m *mime.Message) (mail.Content, error) {
+	estimate := m.EstimateSize()
+	if d.toDisk {
+		estimate = max(estimate, d.s.limits.Spool+1)
+	}
+	content, err := d.s.keep(ctx, estimate, func(w io.Writer) error {
 		if b, ok := w.(*bytes.Buffer); ok {
 			out, err := m.Append(b.AvailableBuffer())
 			if err == nil {
@@ -188,10 +218,13 @@ func (d *draft) write(ctx context.Context) (mail.Content, error) {
 // record keeps in the message what is known once it is written.
 func (d *draft) record(m *mime.Message, size int64) {
 	d.message.Size = size
-	if len(m.Attachments) > 0 {
-		d.message.Attachments = make([]mail.Attachment, len(m.Attachments))
+	if n := len(m.Attachments) + len(d.hosted); n > 0 {
+		d.message.Attachments = make([]mail.Attachment, 0, n)
 		for i := range m.Attachments {
-			d.message.Attachments[i] = m.Attachments[i].Info()
+			d.message.Attachments = append(d.message.Attachments, m.Attachments[i].Info())
+		}
+		for i := range d.hosted { // behind those that are in the message, whose numbers are their places in it
+			d.message.Attachments = append(d.message.Attachments, d.hosted[i].info())
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/postroad/postroad/internal/mime"
 	"github.com/postroad/postroad/internal/project"
 	"github.com/postroad/postroad/internal/render"
+	"github.com/postroad/postroad/internal/tracking"
 )
 
 // draft is one request on its way to becoming a message, and what is wrong with it.
@@ -28,6 +29,11 @@ type draft struct {
 	body       render.Body
 	headers    []mail.Header
 	files      []mime.Attachment
+	oneClick   bool            // recipients can unsubscribe by our link
+	track      tracking.Wanted // what is counted
+	hosted     []hosted
+	kept       []NewFile // the hosted ones, once they are on disk
+	toDisk     bool      // the bytes go to disk however few they are
 
 	faults   mail.Faults
 	warnings []mail.Warning
@@ -74,7 +80,12 @@ func (d *draft) judge(ctx context.Context) error {
 	d.readAttachments()
 	d.readTimes()
 	d.readLabels()
-	return d.verdict()
+	d.readWishes()
+	if err := d.verdict(); err != nil {
+		return err
+	}
+	d.link()
+	return nil
 }
 
 func (d *draft) verdict() error {

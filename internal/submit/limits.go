@@ -22,6 +22,9 @@ type Limits struct {
 	Horizon         time.Duration // how far ahead mail may be scheduled; 90 days
 	Past            time.Duration // how far back a scheduled time means now; 60 s
 	Expiry          time.Duration // the longest; 90 days
+	Batch           int           // messages; 1 000
+	BatchBytes      int64         // of the messages of a batch together, as they are sent; 256 MB
+	BatchMemory     int64         // of these, how many stand in memory until the commit; 32 MB
 	Spool           int64         // estimated bytes from which content goes to disk; 256 KB
 }
 
@@ -32,6 +35,7 @@ func (l Limits) orDefaults() Limits {
 	}{
 		{&l.Recipients, 50}, {&l.Subject, 998}, {&l.Body, 10 << 20}, {&l.Attachments, 100}, {&l.Filename, 255}, {&l.Tags, 10}, {&l.Tag, 64},
 		{&l.Metadata, 50}, {&l.MetadataText, 512}, {&l.Headers, 50}, {&l.Header, 2 << 10}, {&l.ReplyTo, 25}, {&l.Supersedes, 256}, {&l.Topic, 64},
+		{&l.Batch, 1000},
 	} {
 		if *f.field == 0 {
 			*f.field = f.value
@@ -39,6 +43,12 @@ func (l Limits) orDefaults() Limits {
 	}
 	if l.AttachmentBytes == 0 {
 		l.AttachmentBytes = 25 << 20
+	}
+	if l.BatchBytes == 0 {
+		l.BatchBytes = 256 << 20
+	}
+	if l.BatchMemory == 0 {
+		l.BatchMemory = 32 << 20
 	}
 	if l.Spool == 0 {
 		l.Spool = 256 << 10

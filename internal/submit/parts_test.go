@@ -25,6 +25,8 @@ type fakeStore struct {
 	suppressed map[string]mail.Suppression
 	looked     [][]string // addresses of each suppression look-up
 	spooled    []*spooled
+	files      []*spooled
+	batches    []*submit.BatchAcceptance
 	superseded []mail.ID
 	rows       int64
 
@@ -77,6 +79,52 @@ func (f *fakeStore) Accept(_ context.Context, batch []*submit.Acceptance) ([]sub
 	}
 	return receipts, nil
 }
+
+func (f *fakeStore) AcceptBatch(ctx context.Context, b *submit.BatchAcceptance) (r submit.BatchReceipt, err error) {
+	f.batches = append(f.batches, b)
+	if b.Once != nil {
+		if first, ok := f.once[b.Once.Key]; ok {
+			return submit.BatchReceipt{Replayed: &first}, nil
+		}
+	}
+	reused := 0
+	r.Items = make([]submit.Receipt, len(b.Items))
+	for i, a := range b.Items {
+		if a.Once == nil {
+			continue
+		}
+		if first, ok := f.once[a.Once.Key]; ok && first.Fingerprint != a.Once.Fingerprint {
+			r.Items[i].Replayed = &first
+			reused++
+		}
+	}
+	if b.RefuseAt > 0 && reused >= b.RefuseAt {
+		r.Refused = true
+		return r, nil
+	}
+	if r.Items, err = f.Accept(ctx, b.Items); err == nil && b.Answer != nil && len(r.Items) == len(b.Items) {
+		r.Answer = b.Answer(r.Items)
+	}
+	return r, err
+}
+
+func (f *fakeStore) Remembered(_ context.Context, _ mail.Owner, _, key string, _ time.Time) (mail.Answer, error) {
+	if a, ok := f.once[key]; ok {
+		return a, nil
+	}
+	return mail.Answer{}, mail.ErrNotFound
+}
+
+func (f *fakeStore) SpoolFile(ctx context.Context, write func(io.Writer) error) (submit.Spooled, error) {
+	s, err := f.Spool(ctx, write)
+	if err == nil {
+		f.files = append(f.files, s.(*spooled))
+	}
+	return s, err
+}
+
+func (*fakeStore) DeleteFiles(context.Context, int64) (int, error)    { return 0, nil }
+func (*fakeStore) SweepFiles(context.Context, time.Time) (int, error) { return 0, nil }
 
 func (f *fakeStore) Spool(_ context.Context, write func(io.Writer) error) (submit.Spooled, error) {
 	if f.spoolErr != nil {
@@ -179,7 +227,7 @@ func newWorld(t testing.TB) *world {
 		Owner: mail.Owner{Project: 1, Env: mail.Live}, Project: &project.Project{Row: 1, Name: "acme"}, Key: &project.Key{ID: "k7f2q9xm"},
 	}}
 	w.Service = submit.NewService(submit.Options{
-		Store: w.store, Dispatcher: w.dispatcher, Now: func() time.Time { return noon },
+		Store: w.store, Dispatcher: w.dispatcher, Now: func() time.Time { return noon }, Links: submit.NewLinks("https://mail.acme.test", [32]byte{1}),
 		Domains: domains{"acme.test": "verified", "new.test": "pending", "old.test": "degraded", "dead.test": "failed", "bad.test": "suspended", "ill.test": "error"},
 	})
 	return w

@@ -1,6 +1,7 @@
 package submit
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -22,7 +23,7 @@ func (d *draft) readRecipients() {
 		d.fault("missing_required_field", "recipient", "Say who it goes to: 'recipient', or 'to' with a list.")
 		return
 	}
-	most, why := d.s.limits.Recipients, "At most %d recipients per message, cc and bcc included."
+	most, why := cmp.Or(d.r.MaxRecipients, d.s.limits.Recipients), "At most %d recipients per message, cc and bcc included."
 	if k := d.who.Key; k != nil && k.MaxRecipients > 0 && k.MaxRecipients < most {
 		most, why = k.MaxRecipients, "This API key may write to at most %d recipients per message."
 	}

@@ -40,8 +40,14 @@ type Request struct {
 	SendAt     time.Time     // zero = at once
 	ExpiresIn  *int64        // seconds
 	Supersedes string
+	Tracking   Tracking
+
+	ListUnsubscribe   string // "auto" (also ""), "always" or "none"
+	BypassUnsubscribe bool
+
 	ResentFrom mail.ID
 
+	MaxRecipients  int    // 0 = the limit of Limits
 	ContentSeconds *int64 // how long the bytes are kept after the last delivery is final; nil = the project's setting
 
 	DryRun bool
@@ -73,6 +79,7 @@ type AttachmentIn struct {
 	ContentType string // "" = from the file name, else application/octet-stream
 	ContentID   string
 	Inline      bool
+	Hosted      bool // keep the file and mail a link to it
 	Base64      []byte
 	Raw         mail.Content
 	Field       string // "attachments[0]"

@@ -25,6 +25,9 @@ type Options struct {
 	Dispatcher Dispatcher       // nil: everything waits to be claimed
 	Now        func() time.Time // nil: time.Now
 	Limits     Limits           // zero fields: the defaults
+	Links      *Links           // of hosted files; nil: none can be hosted
+	Marking    Marking          // of links to unsubscribe and to count; zero: there are none
+	Blocked    []string         // attachments that are refused, see [Blocked]; nil: the built-in list
 	Log        *slog.Logger     // nil: slog.Default
 }
 
@@ -36,6 +39,9 @@ type Service struct {
 	dispatcher Dispatcher
 	now        func() time.Time
 	limits     Limits
+	links      *Links
+	marking    Marking
+	blocked    map[string]bool
 	log        *slog.Logger
 }
 
@@ -43,7 +49,7 @@ type Service struct {
 func NewService(o Options) *Service {
 	s := &Service{
 		store: o.Store, domains: o.Domains, renderer: o.Renderer, dispatcher: o.Dispatcher,
-		now: o.Now, limits: o.Limits.orDefaults(), log: o.Log,
+		now: o.Now, limits: o.Limits.orDefaults(), links: o.Links, marking: o.Marking, blocked: expandBlocked(o.Blocked), log: o.Log,
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -69,11 +75,10 @@ func (s *Service) Submit(ctx context.Context, who project.Principal, r *Request)
 	if r.DryRun {
 		return d.preview()
 	}
-	content, err := d.write(ctx)
+	e, err := d.finish(ctx)
 	if err != nil {
 		return nil, err
 	}
-	e := d.entry(content)
 	return s.accept(ctx, e)
 }
 

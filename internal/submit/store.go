@@ -18,11 +18,25 @@ type Store interface {
 	// Receipt has Replayed. Twins in one call count: the second replays the first.
 	Accept(ctx context.Context, batch []*Acceptance) ([]Receipt, error)
 
+	// AcceptBatch makes a batch true in one commit, or nothing of it.
+	AcceptBatch(ctx context.Context, b *BatchAcceptance) (BatchReceipt, error)
+
+	// Remembered gives the answer kept under an idempotency key, or mail.ErrNotFound.
+	Remembered(ctx context.Context, owner mail.Owner, route, key string, now time.Time) (mail.Answer, error)
+
 	// Spool writes content too large for memory or the database to where the store
 	// keeps such bodies, compressed and fsynced, and tells its identity. It belongs to
 	// no message until an Acceptance carries it; until then Discard takes it away, and
 	// so does the next start of the store.
 	Spool(ctx context.Context, write func(io.Writer) error) (Spooled, error)
+
+	// SpoolFile is Spool for a hosted file: kept apart from the bodies and as it is, so
+	// that any stretch of it can be read. An Acceptance carries it in Files.
+	SpoolFile(ctx context.Context, write func(io.Writer) error) (Spooled, error)
+	// DeleteFiles removes the hosted files of a message, and tells how many there were.
+	DeleteFiles(ctx context.Context, message int64) (int, error)
+	// SweepFiles removes the hosted files that have expired at now.
+	SweepFiles(ctx context.Context, now time.Time) (int, error)
 
 	// Suppressed tells which of these addresses (folded, see [mail.FoldAddress]) the
 	// owner must not write to at now, for mail of this topic ("" = no topic: only
@@ -42,6 +56,7 @@ type Acceptance struct {
 	Message    *mail.Message
 	Content    mail.Content // mail.Bytes, or what Spool gave
 	Deliveries []NewDelivery
+	Files      []NewFile
 	Lease      Lease // for the deliveries that have Leased set
 
 	// Answer writes what the caller is told, from what only the commit knows. It is
@@ -57,6 +72,32 @@ type NewDelivery struct {
 	// that it can be offered to a lane without a claim.
 	Leased bool
 	Events []mail.Event // in order; the store fills in rows and sequence
+}
+
+// NewFile is a hosted file with what SpoolFile gave; the store fills in the message's row.
+type NewFile struct {
+	mail.File
+	Content Spooled
+}
+
+// BatchAcceptance is several acceptances and the answer to the request that brought them.
+type BatchAcceptance struct {
+	Once  *mail.Once // of the request; nil: the caller gave no key
+	Items []*Acceptance
+	// RefuseAt is how many items whose key was used for another request refuse them all;
+	// 0: no number does.
+	RefuseAt int
+
+	// Answer writes what the caller is told of them all; as that of an Acceptance.
+	Answer func([]Receipt) mail.Answer
+}
+
+// BatchReceipt is what a commit tells of a batch.
+type BatchReceipt struct {
+	Items    []Receipt // in order; some may be Replayed
+	Refused  bool      // for items that are Replayed with another fingerprint: nothing was written
+	Answer   mail.Answer
+	Replayed *mail.Answer // the first answer of the request's key; then all else is zero
 }
 
 // Lease says for whom and until when leases of an Acceptance are.

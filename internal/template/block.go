@@ -2,7 +2,7 @@ package template
 
 import (
 	"slices"
-	"unsafe"
+	"strconv"
 )
 
 // program shows nodes one after the other.
@@ -55,21 +55,21 @@ func (r *renderer) show(e *env, n *output) {
 		}
 	case Number:
 		s, bare = string(v), true
+	case bool:
+		s, bare = strconv.FormatBool(v), true
+	case int:
+		s, bare = strconv.Itoa(v), true
 	default:
 		if isObject(v) {
 			r.warnAt(e, n.pos, "prints_object", "'%s' is an object, which prints nothing useful", describe(n.value))
 		}
-		var ok bool
-		if r.scratch, ok = appendText(r.scratch[:0], v, 0); !ok {
+		b, ok := appendText(nil, v, 0)
+		if !ok {
 			r.fail(e, n.pos, CodeData, "the value of '%s' is too large or too deep to be printed", describe(n.value))
 			return
 		}
-		// The bytes are read before scratch is written again.
-		s = unsafe.String(unsafe.SliceData(r.scratch), len(r.scratch))
-		switch v.(type) {
-		case bool, int, int64, float64:
-			bare = true
-		}
+		s = string(b)
+		_, bare = number(v)
 	}
 	if !r.step(e, n.pos, 1+len(s)/bytesAStep) {
 		return
@@ -323,7 +323,7 @@ func (r *renderer) each(e *env, b *block, v any) {
 		if name, ok := key.(string); ok {
 			s.item = name
 		} else if r.options.Strict {
-			s.item = itoa(i)
+			s.item = strconv.Itoa(i)
 		}
 		if inner.params != e.params {
 			inner.params.values = [2]any{item, key}

@@ -94,11 +94,11 @@ const defaultPrefix = "default="
 
 // prepareInsert takes both ways of writing it: "default=friend" and default="friend".
 func prepareInsert(c *call) string {
-	for _, h := range c.hash {
-		if h.name != "default" {
-			return "'insert' knows default= and not " + h.name + "="
+	if len(c.hash) > 0 {
+		if len(c.hash) > 1 || c.hash[0].name != "default" || len(c.args) > 1 {
+			return "'insert' takes one default"
 		}
-		c.args = append(c.args[:1:1], h.value)
+		c.args = append(c.args, c.hash[0].value)
 		return ""
 	}
 	if len(c.args) < 2 {

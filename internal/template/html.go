@@ -26,21 +26,21 @@ const nameSize = 12
 type htmlMode uint8
 
 const (
-	inText       htmlMode = iota
-	atTagOpen             // behind <
-	inTagName             //
-	inEndTag              // behind </
-	inTag                 // between attributes
-	inAttrName            //
-	afterAttrName         // behind its space
-	beforeValue           // behind =
-	inDouble              // "value
-	inSingle              // 'value
-	inBare                // value without quotes
-	inMarkup              // behind <!
-	inComment             //
-	inBogus               // <!DOCTYPE, <?xml, <![endif]
-	inRaw                 // the content of script, style, textarea, title …
+	inText        htmlMode = iota
+	atTagOpen              // behind <
+	inTagName              //
+	inEndTag               // behind </
+	inTag                  // between attributes
+	inAttrName             //
+	afterAttrName          // behind its space
+	beforeValue            // behind =
+	inDouble               // "value
+	inSingle               // 'value
+	inBare                 // value without quotes
+	inMarkup               // behind <!
+	inComment              //
+	inBogus                // <!DOCTYPE, <?xml, <![endif]
+	inRaw                  // the content of script, style, textarea, title …
 )
 
 type elementKind uint8
@@ -136,7 +136,7 @@ func (s *htmlState) skip(text string) int {
 	var stop string
 	switch {
 	case s.mode == inText:
-		stop = "<"
+		return skipText(text)
 	case s.mode == inDouble && (s.attr == plainAttr || s.part == 2):
 		stop = `"`
 	case s.mode == inSingle && (s.attr == plainAttr || s.part == 2):
@@ -152,6 +152,24 @@ func (s *htmlState) skip(text string) int {
 		return i
 	}
 	return len(text)
+}
+
+// skipText is how far text goes before something that may be a tag.
+func skipText(text string) int {
+	for at := 0; ; {
+		i := strings.IndexByte(text[at:], '<')
+		if i < 0 {
+			return len(text)
+		}
+		at += i
+		if at+1 == len(text) {
+			return at
+		}
+		if c := text[at+1]; c|0x20 >= 'a' && c|0x20 <= 'z' || c == '/' || c == '!' || c == '?' {
+			return at
+		}
+		at++
+	}
 }
 
 // step takes a byte; false means that it must be looked at again in the new mode.
@@ -311,6 +329,8 @@ func (s *htmlState) stepCSS(c byte) {
 		s.part = cssInside
 	case s.part >= cssAtURL:
 		s.part = cssPastURL
+	case c == ';': // declarations may follow
+		s.part, s.quote = cssBegins, 0
 	case c|0x20 == begin[s.quote]:
 		if s.part, s.quote = cssInside, s.quote+1; int(s.quote) == len(begin) {
 			s.part, s.quote = cssAtURL, 0
@@ -434,7 +454,7 @@ func traceContexts(p *program, s htmlState, list *problems) htmlState {
 	for _, n := range p.nodes {
 		switch n := n.(type) {
 		case *literal:
-			n.from, n.to = s, s.advance(n.text)
+			n.from, n.to, n.traced = s, s.advance(n.text), true
 			s = n.to
 		case *output:
 			if !n.raw {

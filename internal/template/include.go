@@ -27,7 +27,7 @@ func (r *renderer) partial(e *env, n *partial) {
 		r.partialBlock(e, n, value, scoped)
 		return
 	}
-	for in := e.inlinesFor(&into); in != nil; in = in.up {
+	for in := into.inlines; in != nil; in = in.up {
 		for i := len(in.declared) - 1; i >= 0; i-- {
 			if d := in.declared[i]; d.name == name {
 				seen := in.env // what stood around its declaration
@@ -39,9 +39,6 @@ func (r *renderer) partial(e *env, n *partial) {
 	}
 	r.template(e, &into, n, name, value, scoped)
 }
-
-// inlinesFor is the chain of inline partials that a call from e with what it brings sees.
-func (e *env) inlinesFor(into *env) *inlines { return into.inlines }
 
 // template shows a partial that is a template of its own.
 func (r *renderer) template(e, into *env, n *partial, name string, value any, scoped bool) {

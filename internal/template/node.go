@@ -21,6 +21,7 @@ type literal struct {
 	leftStripped, rightStripped bool
 	// from and to: in HTML, the state the text is supposed to begin in and where it ends then.
 	from, to htmlState
+	traced   bool // in HTML
 }
 
 // strip are the ~ of a tag.
@@ -50,12 +51,12 @@ const (
 )
 
 type block struct {
-	pos                                int
-	op                                 operation
-	value                              expr // the condition, list or context
-	hash                               []pair
-	names                              []string // as |value key|
-	main, inverse                      *program // either may be nil
+	pos                                 int
+	op                                  operation
+	value                               expr // the condition, list or context
+	hash                                []pair
+	names                               []string // as |value key|
+	main, inverse                       *program // either may be nil
 	openStrip, inverseStrip, closeStrip strip
 }
 

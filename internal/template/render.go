@@ -54,6 +54,7 @@ func (t *Template) Render(w io.Writer, data any, o Options) error {
 		e.template = body
 	}
 	r.program(&e, body.root)
+	r.step(&e, 0, 0) // the last text may have been too much
 	r.flush()
 	if r.err == nil && len(r.missing) > 0 {
 		return &MissingError{slices.Clone(r.missing)}
@@ -97,6 +98,7 @@ type renderer struct {
 	state    htmlState
 	indents  []indent
 	steps    int
+	clockAt  int // steps at which the clock is looked at next
 	output   int64
 	depth    int
 	deadline time.Time
@@ -104,7 +106,6 @@ type renderer struct {
 	scopes   []*scope // a stack that is kept for the next rendering
 	scopesIn int
 	args     []any
-	scratch  []byte
 	missing  []Missing
 	warnings int
 }
@@ -161,7 +162,6 @@ func (r *renderer) fail(e *env, pos int, code, format string, args ...any) {
 
 // step pays for a piece of work.
 func (r *renderer) step(e *env, pos, cost int) bool {
-	before := r.steps
 	r.steps += cost
 	switch {
 	case r.err != nil:
@@ -172,9 +172,12 @@ func (r *renderer) step(e *env, pos, cost int) bool {
 	case r.output > r.options.Budget.Output:
 		r.fail(e, pos, CodeOutput, "the result has more than %d bytes", r.options.Budget.Output)
 		return false
-	case before/clockEvery != r.steps/clockEvery && r.options.Now().After(r.deadline):
-		r.fail(e, pos, CodeTime, "the rendering takes longer than %s", r.options.Budget.Time)
-		return false
+	case r.steps >= r.clockAt:
+		r.clockAt = r.steps + clockEvery
+		if r.options.Now().After(r.deadline) {
+			r.fail(e, pos, CodeTime, "the rendering takes longer than %s", r.options.Budget.Time)
+			return false
+		}
 	}
 	return true
 }
@@ -211,7 +214,7 @@ func (r *renderer) warn(pos int, code, format string, args ...any) {
 // literal writes the template's own text.
 func (r *renderer) literal(l *literal) {
 	if r.format == HTML {
-		if l.from == r.state {
+		if l.traced && l.from == r.state {
 			r.state = l.to
 		} else {
 			r.state = r.state.advance(l.text)

@@ -10,10 +10,10 @@ import (
 type tokenKind uint8
 
 const (
-	tokName     tokenKind = iota // also .. and . standing alone
-	tokBracket                   // [any text], without the brackets
-	tokDot                       // . or /
-	tokString                    // without its quotes
+	tokName    tokenKind = iota // also .. and . standing alone
+	tokBracket                  // [any text], without the brackets
+	tokDot                      // . or /
+	tokString                   // without its quotes
 	tokNumber
 	tokKeyword // true false null undefined
 	tokAt

@@ -1,7 +1,6 @@
 package template
 
 import (
-	"strconv"
 	"strings"
 )
 
@@ -341,5 +340,3 @@ func (r *renderer) call(e *env, c *call, optional bool) any {
 	r.args = r.args[:base]
 	return v
 }
-
-func itoa(i int) string { return strconv.Itoa(i) }

@@ -1,7 +1,6 @@
 package template_test
 
 import (
-	"errors"
 	"testing"
 
 	"github.com/postroad/postroad/internal/template"
@@ -54,5 +53,3 @@ func decode(t testing.TB, raw string) any {
 	}
 	return v
 }
-
-var _ = errors.As

@@ -43,7 +43,7 @@ func controlWhitespace(p *program, root bool) {
 
 // branches is what the handling of whitespace must know of a block.
 type branches struct {
-	main, inverse        *program
+	main, inverse       *program
 	open, middle, close strip
 }
 

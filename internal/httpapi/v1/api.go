@@ -2,6 +2,7 @@ package v1
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/netip"
 	"time"
@@ -17,6 +18,11 @@ import (
 // Submitter is the way in: submit.Service.
 type Submitter interface {
 	Submit(ctx context.Context, who project.Principal, r *submit.Request) (*submit.Accepted, error)
+	SubmitBatch(ctx context.Context, who project.Principal, r *submit.BatchRequest) (*submit.AcceptedBatch, error)
+	SubmitRaw(ctx context.Context, who project.Principal, r *submit.RawRequest) (*submit.Accepted, error)
+	// Hold keeps a piece of a body of unknown size, room bytes of it in memory, until Drop.
+	Hold(ctx context.Context, r io.Reader, room int64) (mail.Content, error)
+	Drop(c mail.Content)
 }
 
 // Orders change what waits: the queue, or its store.
@@ -33,6 +39,8 @@ type Archive interface {
 	Events(ctx context.Context, r *archive.Record) ([]mail.Event, error)
 	Attempts(ctx context.Context, r *archive.Record) ([]archive.AttemptOf, error)
 	Content(ctx context.Context, r *archive.Record) (mail.Content, error)
+	Copy(ctx context.Context, r *archive.Record) (mail.Content, error)
+	File(ctx context.Context, id mail.ID) (mail.File, io.ReadSeekCloser, error)
 }
 
 // Access manages keys and the project: project.Access.
@@ -70,8 +78,10 @@ type Options struct {
 	Domains      Domains
 	Suppressions Suppressions
 	Erasures     Erasures
+	Jobs         Jobs
 	Secret       [32]byte // signs cursors; the same on every node
 
+	Links    *submit.Links                     // of hosted files; nil: there are none
 	Resender Resender                          // nil: the Submitter, which must be one
 	Wake     func() <-chan struct{}            // of the store, for waiting readers; nil: they poll
 	Health   func(ctx context.Context) []Check // nil: only that the process answers
@@ -104,10 +114,16 @@ func (a *API) routes() []httpapi.Route {
 		all = append(all, r)
 	}
 	once := func(r *httpapi.Route) { r.Once = true }
+	stream := func(r *httpapi.Route) { r.NoBody = true } // the handler reads it
 	public := func(r *httpapi.Route) { r.Public = true }
 	const get, post, patch, del = http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete
 
-	add(post, "/v1/messages", "messages.send", a.send, once)
+	streams := func(only bool, kinds ...string) func(*httpapi.Route) {
+		return func(r *httpapi.Route) { r.Streams, r.NoJSON = kinds, only }
+	}
+	add(post, "/v1/messages", "messages.send", a.send, once, streams(false, formType))
+	add(post, "/v1/messages/batch", "messages.send", a.sendBatch, once)
+	add(post, "/v1/messages/raw", "messages.send", a.sendRaw, once, streams(true, rawType))
 	add(get, "/v1/messages", "messages.read", a.listMessages)
 	add(get, "/v1/messages/{message}", "messages.read", a.getMessage)
 	add(get, "/v1/messages/{message}/events", "messages.read", a.listEvents)
@@ -148,12 +164,23 @@ func (a *API) routes() []httpapi.Route {
 	add(post, "/v1/suppressions", "suppressions.write", a.addSuppression, once)
 	add(get, "/v1/suppressions", "suppressions.read", a.listSuppressions)
 	add(post, "/v1/suppressions/check", "suppressions.read", a.checkSuppressions, once)
+	add(post, "/v1/suppressions/batch", "suppressions.write", a.batchSuppressions, once)
+	add(post, "/v1/suppressions/import", "suppressions.write", a.importSuppressions, once, stream)
+	add(get, "/v1/suppressions/export", "suppressions.read", a.exportSuppressions)
 	add(get, "/v1/suppressions/{suppression}", "suppressions.read", a.getSuppression)
 	add(del, "/v1/suppressions/{suppression}", "suppressions.write", a.deleteSuppression)
+
+	add(post, "/v1/unsubscribes", "suppressions.write", a.addUnsubscribe, once)
+	add(get, "/v1/unsubscribes", "suppressions.read", a.listUnsubscribes)
+	add(del, "/v1/unsubscribes/{suppression}", "suppressions.write", a.deleteUnsubscribe)
+	add(get, "/v1/jobs/{id}", "", a.getJob)
+	add(post, "/v1/jobs/{id}/cancel", "", a.cancelJob)
 
 	add(get, "/v1/sandbox/messages", "messages.content", a.listSandbox)
 	add(get, "/v1/sandbox/messages/wait", "messages.content", a.waitSandbox)
 	add(get, "/v1/sandbox/messages/{message}", "messages.content", a.getSandbox)
+
+	add(get, "/f/{token}", "", a.getHosted, public)
 
 	add(get, "/v1/health", "instance.read", a.health)
 	add(get, "/v1/version", "", a.version, public)

@@ -17,7 +17,7 @@ import (
 )
 
 // instant accepts everything and stores nothing: what is left is the door's own cost.
-type instant struct{}
+type instant struct{ v1.Submitter }
 
 func (instant) Submit(_ context.Context, _ project.Principal, r *submit.Request) (*submit.Accepted, error) {
 	m := &mail.Message{ID: mail.NewID(r.Arrived), From: mail.Address{Email: r.From.Text}, Tier: mail.Normal, CreatedAt: r.Arrived}

@@ -34,7 +34,7 @@ func (a *API) open(c *httpapi.Call) (*archive.Record, mail.Content, io.ReadClose
 	if !ok {
 		return nil, nil, nil, false
 	}
-	content, err := a.o.Archive.Content(c.Context(), r)
+	content, err := a.o.Archive.Copy(c.Context(), r)
 	if err != nil {
 		c.Fail(err)
 		return nil, nil, nil, false
@@ -82,10 +82,11 @@ func (a *API) getAttachment(c *httpapi.Call) {
 		return
 	}
 	file := r.Message.Attachments[n]
-	disposition := stdmime.FormatMediaType("attachment", map[string]string{"filename": file.Filename})
-	if disposition == "" {
-		disposition = "attachment"
+	if !file.Hosted.IsZero() {
+		a.serveHosted(c, file.Hosted)
+		return
 	}
+	disposition := dispositionOf(file.Filename)
 	out, pipe := io.Pipe()
 	done := make(chan struct{})
 	go func() {
@@ -97,6 +98,14 @@ func (a *API) getAttachment(c *httpapi.Call) {
 		<-done
 	}()
 	c.Stream(safeType(file.ContentType), disposition, -1, out)
+}
+
+// dispositionOf has a browser save what it gets under this name.
+func dispositionOf(filename string) string {
+	if d := stdmime.FormatMediaType("attachment", map[string]string{"filename": filename}); d != "" {
+		return d
+	}
+	return "attachment"
 }
 
 // safeType never lets a browser run what somebody attached.

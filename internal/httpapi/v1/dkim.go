@@ -11,10 +11,10 @@ import (
 
 // rotatedOut is a new key with the record to publish for it.
 type rotatedOut struct {
-	Object       string          `json:"object"`
-	DomainID     string          `json:"domain_id"`
-	OverlapHours int             `json:"overlap_hours"`
-	Key          dkimKeyOut      `json:",inline"`
+	Object       string `json:"object"`
+	DomainID     string `json:"domain_id"`
+	OverlapHours int    `json:"overlap_hours"`
+	dkimKeyOut   `json:",inline"`
 	Record       *project.Record `json:"record"`
 	Warnings     []mail.Warning  `json:"warnings,omitempty"`
 }
@@ -60,7 +60,7 @@ func (a *API) rotateDKIM(c *httpapi.Call) {
 }
 
 func (a *API) rotatedAnswer(once *mail.Once, d *project.Domain, k *project.DKIMKey, requestID string, warnings []mail.Warning) mail.Answer {
-	out := rotatedOut{Object: "dkim_key", DomainID: d.ID.Text(mail.PrefixDomain), OverlapHours: k.OverlapHours, Key: dkimKeyOf(k), Warnings: warnings}
+	out := rotatedOut{Object: "dkim_key", DomainID: d.ID.Text(mail.PrefixDomain), OverlapHours: k.OverlapHours, dkimKeyOut: dkimKeyOf(k), Warnings: warnings}
 	for _, r := range a.o.Domains.Records(*d) {
 		if r.Purpose == "DKIM" && r.Value == k.Record() {
 			out.Record = &r

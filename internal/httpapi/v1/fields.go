@@ -20,6 +20,7 @@ type findings struct {
 	faults   mail.Faults
 	unknown  []mail.Warning // fields nobody knows
 	warnings []mail.Warning
+	shared   *sharing // of a batch, else nil
 }
 
 func (f *findings) fault(field, code, message string) {
@@ -92,7 +93,7 @@ func (f *findings) text(field string, v value) (string, bool) {
 		f.wrongType(field, v, "a string")
 		return "", false
 	}
-	s := v.text()
+	s := f.shared.text(v)
 	if strings.IndexByte(s, 0) >= 0 {
 		f.fault(field, "invalid_value", "'"+field+"' holds a NUL character.")
 		s = strings.ReplaceAll(s, "\x00", "")
@@ -108,13 +109,16 @@ func (f *findings) pair(parent, name string, v value) (string, bool) {
 		f.faultAt(field, pointer, "invalid_type", "'"+field+"' must be a string, not "+v.kindName()+".")
 		return "", false
 	}
-	s := v.text()
+	s := f.shared.text(v)
 	if strings.IndexByte(s, 0) >= 0 || strings.IndexByte(name, 0) >= 0 {
 		f.faultAt(field, pointer, "invalid_value", "'"+field+"' holds a NUL character.")
 		return "", false
 	}
 	return s, true
 }
+
+// bytesOf is the text of a string as bytes, borrowed from the body where that can be.
+func (f *findings) bytesOf(v value) []byte { return f.shared.raw(v) }
 
 func (f *findings) optText(field string, v value) *string {
 	s, ok := f.text(field, v)

@@ -22,19 +22,36 @@ import (
 func fingerprint(method, path string, query url.Values, body value) [32]byte {
 	h := sha256.New()
 	f := &canon{h: h}
-	f.word(method)
-	f.word(path)
-	for _, name := range []string{"dry_run", "strict", "force"} {
-		if truth(query.Get(name)) {
-			f.word(name)
-		}
-	}
+	f.begin(method, path, query)
 	if body != nil {
 		f.object(body, true)
 	}
 	var out [32]byte
 	h.Sum(out[:0])
 	return out
+}
+
+// fingerprintOf is the fingerprint a body with these members would have.
+func fingerprintOf(method, path string, query url.Values, members []namedValue) [32]byte {
+	h := sha256.New()
+	f := &canon{h: h}
+	f.begin(method, path, query)
+	f.members(members, true)
+	var out [32]byte
+	h.Sum(out[:0])
+	return out
+}
+
+func newCanon() *canon { return &canon{h: sha256.New()} }
+
+func (c *canon) begin(method, path string, query url.Values) {
+	c.word(method)
+	c.word(path)
+	for _, name := range []string{"dry_run", "strict", "force"} {
+		if truth(query.Get(name)) {
+			c.word(name)
+		}
+	}
 }
 
 // canon writes values so that equal ones are equal bytes and different ones are not:
@@ -77,6 +94,11 @@ func (c *canon) object(v value, top bool) {
 		}
 		members = append(members, namedValue{name, item})
 	}
+	c.members(members, top)
+}
+
+// members sorts them and writes them.
+func (c *canon) members(members []namedValue, top bool) {
 	slices.SortFunc(members, func(a, b namedValue) int { return bytes.Compare(a.name, b.name) })
 	for _, m := range members {
 		switch {

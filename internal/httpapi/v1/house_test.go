@@ -3,9 +3,11 @@ package v1_test
 import (
 	"context"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -17,8 +19,10 @@ import (
 	"github.com/postroad/postroad/internal/archive"
 	"github.com/postroad/postroad/internal/dns"
 	"github.com/postroad/postroad/internal/dns/dnstest"
+	"github.com/postroad/postroad/internal/feedback"
 	"github.com/postroad/postroad/internal/httpapi"
 	v1 "github.com/postroad/postroad/internal/httpapi/v1"
+	"github.com/postroad/postroad/internal/job"
 	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/project"
 	"github.com/postroad/postroad/internal/queue"
@@ -26,12 +30,15 @@ import (
 	"github.com/postroad/postroad/internal/seal"
 	"github.com/postroad/postroad/internal/store/sqlite"
 	"github.com/postroad/postroad/internal/submit"
+	"github.com/postroad/postroad/internal/tracking"
 )
 
 const (
 	testKey = "test-key-of-the-operator"
 	liveKey = "live-key-of-the-operator"
 )
+
+var tokens = tracking.NewTokens([32]byte{3})
 
 // house is the API over real parts: the embedded store, the real way in, a name server
 // of our own, and a clock that stands still until it is moved.
@@ -43,7 +50,9 @@ type house struct {
 	door   *httpapi.Door
 	forget *retention.Service
 	dns    *dnstest.Server
+	jobs   *job.Service
 	time   *still
+	dir    string
 }
 
 // still is a clock that moves when it is told to.
@@ -72,6 +81,7 @@ func build(t *testing.T, perMinute int) *house {
 	h := &house{t: t, time: &still{now: time.Date(2026, 4, 19, 14, 30, 0, 0, time.UTC)}}
 	var err error
 	dir := t.TempDir()
+	h.dir = dir
 	if h.store, err = sqlite.Open(sqlite.Options{Dir: dir}); err != nil {
 		t.Fatal(err)
 	}
@@ -91,13 +101,15 @@ func build(t *testing.T, perMinute int) *house {
 	h.dns = dnstest.Start(t, "")
 	domains := project.NewDomains(project.DomainsOptions{Store: h.store, Ring: ring, Hostname: "mx.postroad.test", Now: h.clock,
 		Resolver: dns.New(dns.Options{Servers: []netip.AddrPort{netip.MustParseAddrPort(h.dns.Addr())}, MinTTL: 1, FailureTTL: 1})})
-	sub := submit.NewService(submit.Options{Store: h.store, Domains: domains, Now: h.clock})
+	links := submit.NewLinks("https://mail.acme.test", [32]byte{2})
+	sub := submit.NewService(submit.Options{Store: h.store, Domains: domains, Now: h.clock, Links: links, Marking: submit.Marking{Base: "https://mail.acme.test"}})
+	h.jobs = job.NewService(job.Options{Store: h.store, Dir: filepath.Join(dir, "jobs"), Node: "one", Now: h.clock})
 	h.door = httpapi.New(httpapi.Options{Access: h.access, Memory: h.store, PublicURL: "https://mail.acme.test", Now: h.clock})
 	h.forget = retention.New(retention.Options{Store: h.store, Now: h.clock})
-	reading := archive.NewService(h.store)
+	reading := archive.NewService(h.store, tokens)
 	reading.Now = h.clock
-	h.Handler = v1.New(v1.Options{Door: h.door, Access: h.access, Limits: limits, Submitter: sub, Resender: sub, Archive: reading,
-		Orders: h.store, Domains: domains, Suppressions: h.store, Erasures: h.forget, Secret: [32]byte{1}, Wake: h.store.Wake})
+	h.Handler = v1.New(v1.Options{Door: h.door, Access: h.access, Limits: limits, Submitter: sub, Resender: sub, Links: links, Archive: reading,
+		Orders: h.store, Domains: domains, Suppressions: feedback.NewService(h.store, h.clock), Jobs: h.jobs, Erasures: h.forget, Secret: [32]byte{1}, Wake: h.store.Wake})
 	return h
 }
 
@@ -188,6 +200,20 @@ func (h *house) count() int {
 		h.t.Fatal(err)
 	}
 	return len(records)
+}
+
+// spooledFiles counts the bodies and hosted files on disk.
+func (h *house) spooledFiles() (n int) {
+	h.t.Helper()
+	for _, dir := range []string{"bodies", "files"} {
+		_ = filepath.WalkDir(filepath.Join(h.dir, dir), func(_ string, e fs.DirEntry, err error) error {
+			if err == nil && !e.IsDir() {
+				n++
+			}
+			return nil
+		})
+	}
+	return n
 }
 
 func (h *house) owner(env mail.Env) mail.Owner {

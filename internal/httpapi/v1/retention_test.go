@@ -21,7 +21,7 @@ const plainLetter = `"from":"hello@acme.test","subject":"Hi","text":"Hello"`
 func TestContentIsGivenUntilItsTimeIsOver(t *testing.T) {
 	t.Parallel()
 	h := build(t, 0)
-	a := h.send(`{` + plainLetter + `,"recipient":"ada@sandbox.test"}`).is(202, "")
+	a := h.send(`{`+plainLetter+`,"recipient":"ada@sandbox.test"}`).is(202, "")
 	path := a.at("/links/self")
 	if got := h.ask(testKey, "GET", path, ""); got.at("/content/until") != "null" || got.at("/content/available") != "true" {
 		t.Errorf("while it is open: %s", got.at("/content"))
@@ -61,7 +61,7 @@ func TestContentIsGivenUntilItsTimeIsOver(t *testing.T) {
 func TestAMessageMayKeepItsContentForLess(t *testing.T) {
 	t.Parallel()
 	h := build(t, 0)
-	a := h.send(`{` + plainLetter + `,"recipient":"ada@sandbox.test","content_retention_seconds":0}`).is(202, "")
+	a := h.send(`{`+plainLetter+`,"recipient":"ada@sandbox.test","content_retention_seconds":0}`).is(202, "")
 	if got := a.at("/warnings"); strings.Contains(got, "content_retention") {
 		t.Errorf("warnings %s", got)
 	}

@@ -14,7 +14,12 @@ const sendRoute = "POST /v1/messages"
 
 // send is POST /v1/messages.
 func (a *API) send(c *httpapi.Call) {
-	s, ok := a.readRequest(c)
+	up, ok := a.readUploads(c)
+	defer up.drop()
+	if !ok {
+		return
+	}
+	s, ok := a.readRequest(c, up)
 	if !ok {
 		return
 	}
@@ -34,7 +39,7 @@ func (a *API) send(c *httpapi.Call) {
 	out, err := a.o.Submitter.Submit(c.Context(), c.Who, s.r)
 	c.Timed("accept", a.now().Sub(began))
 	if err != nil {
-		a.refuseSend(c, turn, s, err)
+		a.refuseSend(c, turn, s.withoutEchoes, err)
 		return
 	}
 	if out.Replayed {
@@ -59,8 +64,9 @@ func (a *API) admitSend(c *httpapi.Call, turn httpapi.Turn) bool {
 }
 
 // refuseSend answers an error; a remembered answer goes before every fault of the
-// request: what was accepted once may be judged otherwise now.
-func (a *API) refuseSend(c *httpapi.Call, turn httpapi.Turn, s *sendBody, err error) {
+// request: what was accepted once may be judged otherwise now. tidy has the last word on
+// the faults of fields.
+func (a *API) refuseSend(c *httpapi.Call, turn httpapi.Turn, tidy func(mail.Faults) mail.Faults, err error) {
 	var reused *mail.Error
 	var faults mail.Faults
 	isFault := errors.As(err, &reused) || errors.As(err, &faults)
@@ -72,13 +78,13 @@ func (a *API) refuseSend(c *httpapi.Call, turn httpapi.Turn, s *sendBody, err er
 		return
 	}
 	if faults != nil {
-		err = s.withoutEchoes(faults)
+		err = tidy(faults)
 	}
 	c.Fail(err)
 }
 
 // readRequest turns the call into a submit.Request. False: it has answered.
-func (a *API) readRequest(c *httpapi.Call) (*sendBody, bool) {
+func (a *API) readRequest(c *httpapi.Call, up *uploads) (*sendBody, bool) {
 	query := c.R.URL.Query
 	var q url.Values
 	if c.R.URL.RawQuery != "" {
@@ -89,8 +95,9 @@ func (a *API) readRequest(c *httpapi.Call) (*sendBody, bool) {
 		return nil, c.Refuse(fault)
 	}
 	keys := httpapi.KeysOf(c.R.Header)
-	s := readSend(body, &submit.Request{Route: sendRoute, RequestID: c.RequestID, Via: "api", Arrived: c.Arrived,
-		DryRun: truth(q.Get("dry_run")), Strict: truth(q.Get("strict"))}, &keys)
+	s := &sendBody{keys: &keys, uploads: up, r: &submit.Request{Route: sendRoute, RequestID: c.RequestID, Via: "api", Arrived: c.Arrived,
+		DryRun: truth(q.Get("dry_run")), Strict: truth(q.Get("strict"))}}
+	s.read(body)
 	key, fault := keys.Key()
 	if fault != nil {
 		return nil, c.Refuse(fault)
@@ -98,7 +105,7 @@ func (a *API) readRequest(c *httpapi.Call) (*sendBody, bool) {
 	t := &teller{requestID: c.RequestID, console: a.consoleLink(c)}
 	if key != "" {
 		s.r.Key = key
-		s.r.Fingerprint = fingerprint(http.MethodPost, "/v1/messages", q, body)
+		s.r.Fingerprint = up.fingerprint(fingerprint(http.MethodPost, "/v1/messages", q, body))
 		t.fingerprint = s.r.Fingerprint
 	}
 	s.r.Answer = t.answer

@@ -21,8 +21,9 @@ var sendFields = []string{"recipient", "to", "cc", "bcc", "from", "reply_to", "s
 // but types; what it finds is in findings, all of it.
 type sendBody struct {
 	findings
-	r    *submit.Request
-	keys *httpapi.Keys
+	r       *submit.Request
+	keys    *httpapi.Keys
+	uploads *uploads // the files of a multipart request, else nil
 
 	recipient, to      bool // which was used
 	htmlFrom, textFrom string
@@ -30,24 +31,34 @@ type sendBody struct {
 	templateVersion    int64
 }
 
-// readSend goes through the members of the body once. Strings are copied out of it;
-// attachments' base64 stays a slice of it.
+// readSend reads a body by itself.
 func readSend(body value, r *submit.Request, keys *httpapi.Keys) *sendBody {
 	s := &sendBody{r: r, keys: keys}
+	s.read(body)
+	return s
+}
+
+// read goes through the members of the body once. Strings are copied out of it;
+// attachments' base64 stays a slice of it.
+func (s *sendBody) read(body value) {
 	w := body.walk()
 	for {
 		name, v, ok := w.next()
 		if !ok {
 			break
 		}
-		if !v.isNull() { // null is absent
-			s.field(name, v)
-		} else if !known(name) {
-			s.unknownField("", name, sendFields)
-		}
+		s.member(name, v)
 	}
 	s.finish()
-	return s
+}
+
+// member reads one; null is absent.
+func (s *sendBody) member(name []byte, v value) {
+	if !v.isNull() {
+		s.field(name, v)
+	} else if !known(name) {
+		s.unknownField("", name, sendFields)
+	}
 }
 
 func known(name []byte) bool {
@@ -129,11 +140,17 @@ func (s *sendBody) scalar(n string, v value) {
 		s.r.Tier, _ = s.text(n, v)
 	case "topic":
 		s.r.Topic, _ = s.text(n, v)
+	case "tracking":
+		s.tracking(v)
+	case "list_unsubscribe":
+		s.r.ListUnsubscribe, _ = s.text(n, v)
+	case "bypass_unsubscribe":
+		s.r.BypassUnsubscribe, _ = s.flag(n, v)
 	case "content_retention_seconds":
 		if x, ok := s.integer(n, v); ok {
 			s.r.ContentSeconds = &x
 		}
-	case "tracking", "list_unsubscribe", "bypass_unsubscribe", "pool":
+	case "pool":
 		s.later(n, v)
 	default:
 		s.unknownField("", []byte(n), sendFields)
@@ -146,18 +163,6 @@ func (s *sendBody) scalar(n string, v value) {
 func (s *sendBody) later(n string, v value) {
 	asks := true
 	switch n {
-	case "tracking":
-		if v.kind() != '{' {
-			s.wrongType(n, v, "an object")
-			return
-		}
-		asks = s.asksTracking(v)
-	case "bypass_unsubscribe":
-		is, ok := s.flag(n, v)
-		asks = ok && is
-	case "list_unsubscribe":
-		t, ok := s.text(n, v)
-		asks = ok && t != "auto" && t != "none"
 	case "pool":
 		_, asks = s.text(n, v)
 	}
@@ -166,17 +171,26 @@ func (s *sendBody) later(n string, v value) {
 	}
 }
 
-func (s *sendBody) asksTracking(v value) (asks bool) {
+// tracking reads {"opens":…,"clicks":…}; what is not said is as the project has it.
+func (s *sendBody) tracking(v value) {
+	if v.kind() != '{' {
+		s.wrongType("tracking", v, "an object")
+		return
+	}
 	w := v.walk()
 	for {
 		name, item, ok := w.next()
 		if !ok {
-			return asks
+			return
 		}
 		switch n := string(name); n {
 		case "opens", "clicks":
-			is, _ := s.flag("tracking."+n, item)
-			asks = asks || is
+			if item.isNull() {
+				continue
+			}
+			if is, ok := s.flag("tracking."+n, item); ok {
+				*map[string]**bool{"opens": &s.r.Tracking.Opens, "clicks": &s.r.Tracking.Clicks}[n] = &is
+			}
 		default:
 			s.unknownField("tracking", name, []string{"opens", "clicks"})
 		}
@@ -368,19 +382,17 @@ func (s *sendBody) attachment(field string, v value) {
 			if item.kind() != '"' {
 				s.wrongType(field+".content", item, "a string of base64")
 			} else {
-				a.Base64 = item.raw()
+				a.Base64 = s.bytesOf(item)
 			}
 		case "disposition":
 			a.Inline = s.inline(field, item)
 		case "hosted":
-			if is, _ := s.flag(field+".hosted", item); is {
-				s.warn("not_supported", field+".hosted", "Hosted files are not supported by this version: the file is attached.")
-			}
+			a.Hosted, _ = s.flag(field+".hosted", item)
 		default:
 			s.unknownField(field, name, attachmentFields)
 		}
 	}
-	if !content {
+	if !content && !s.uploads.claim(&a) {
 		s.fault(field+".content", "missing_required_field", "The attachment lacks its 'content' (base64).")
 		a.Base64 = []byte{}
 	}
@@ -397,6 +409,7 @@ func (s *sendBody) inline(field string, v value) bool {
 
 // finish settles what needs two fields.
 func (s *sendBody) finish() {
+	s.r.Attachments = s.uploads.appendRest(s.r.Attachments)
 	if s.templateVersion > 0 && s.r.Template != "" && !strings.Contains(s.r.Template, "@") {
 		s.r.Template += "@" + strconv.FormatInt(s.templateVersion, 10)
 	}

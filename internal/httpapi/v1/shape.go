@@ -245,7 +245,7 @@ func headersOut(in []mail.Header) map[string]string {
 func attachmentsOut(in []mail.Attachment) []attachmentOut {
 	out := make([]attachmentOut, len(in))
 	for i, a := range in {
-		out[i] = attachmentOut{Index: i, Filename: a.Filename, ContentType: a.ContentType, ContentID: orNull(a.ContentID), Size: a.Size, SHA256: hexOf(a.SHA256)}
+		out[i] = attachmentOut{Index: i, Filename: a.Filename, ContentType: a.ContentType, ContentID: orNull(a.ContentID), Size: a.Size, SHA256: hexOf(a.SHA256), Hosted: !a.Hosted.IsZero()}
 	}
 	return out
 }

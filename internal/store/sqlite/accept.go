@@ -174,6 +174,11 @@ func (e *entry) write(t *tx) error {
 	if err := e.writeMessage(t); err != nil {
 		return err
 	}
+	for i := range a.Files {
+		if err := e.writeFile(t, &a.Files[i]); err != nil {
+			return err
+		}
+	}
 	for i := range a.Deliveries {
 		if err := e.writeDelivery(t, i); err != nil {
 			return err

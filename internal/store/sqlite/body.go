@@ -139,6 +139,7 @@ type spooled struct {
 	store   *Store
 	name    string
 	size    int64
+	plain   bool        // a hosted file: below files/, not compressed
 	adopted atomic.Bool // a message owns it: Discard does nothing
 }
 
@@ -223,6 +224,13 @@ func (s *Store) bodyPath(name string) string {
 	return filepath.Join(s.dir, bodiesDir, name[:2], name)
 }
 
+func (f *spooled) path() string {
+	if f.plain {
+		return f.store.filePath(f.name)
+	}
+	return f.store.bodyPath(f.name)
+}
+
 func (f *spooled) Size() int64 { return f.size }
 
 // Discard removes the file unless a message has it.
@@ -230,7 +238,7 @@ func (f *spooled) Discard() error {
 	if f.adopted.Load() {
 		return nil
 	}
-	err := os.Remove(f.store.bodyPath(f.name))
+	err := os.Remove(f.path())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -239,12 +247,15 @@ func (f *spooled) Discard() error {
 
 // Open reads the file from its beginning. [mail.ErrNoContent] when it is gone.
 func (f *spooled) Open() (io.ReadCloser, error) {
-	file, err := os.Open(f.store.bodyPath(f.name))
+	file, err := os.Open(f.path())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, mail.ErrNoContent
 	}
 	if err != nil {
 		return nil, err
+	}
+	if f.plain {
+		return file, nil
 	}
 	dec := decoders.Get().(*zstd.Decoder)
 	if err := dec.Reset(file); err != nil {

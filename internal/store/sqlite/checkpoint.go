@@ -13,16 +13,17 @@ import (
 
 const (
 	checkpointEvery = 500 * time.Millisecond // how often the log's growth is looked at
-	checkpointPages = 4096                   // frames in the log worth a checkpoint (32 MB)
+	checkpointPages = 16384                  // pages in the log worth a checkpoint (128 MB), unless Options say
+	checkpointRest  = 256                    // pages (2 MB) the writer may copy itself: commits wait meanwhile
 	checkpointIdle  = 30 * time.Second       // without writes: fold in all and give the space back
-	checkpointTries = 4                      // rounds on the other connection before the writer finishes
+	checkpointTries = 6                      // rounds on the other connection before the writer finishes
 )
 
 // checkpoints folds the write-ahead log into the database. The bulk is copied on a
 // connection of its own while commits go on (PASSIVE). Under load that never quite
 // catches up, and only a log that is wholly copied is begun anew; so at the end the
 // writer itself copies the little that is left, between two commits.
-func (s *Store) checkpoints(ctx context.Context) {
+func (s *Store) checkpoints(ctx context.Context, pages int64) {
 	conn, err := sqlite.OpenConn(s.path(), sqlite.OpenReadWrite)
 	if err != nil {
 		s.log.Error("open for checkpoints", "error", err)
@@ -49,7 +50,7 @@ func (s *Store) checkpoints(ctx context.Context) {
 			seen, quiet, folded = grown, time.Now(), false
 		}
 		switch {
-		case grown-done >= checkpointPages:
+		case grown-done >= pages:
 			s.checkpoint(ctx, conn)
 			done = grown
 		case !folded && time.Since(quiet) > checkpointIdle:
@@ -71,7 +72,7 @@ func (s *Store) checkpoint(ctx context.Context, conn *sqlite.Conn) {
 			s.log.Error("checkpoint", "error", err)
 			return
 		}
-		if left < checkpointPages/8 {
+		if left < checkpointRest {
 			break
 		}
 	}

@@ -73,8 +73,8 @@ func TestAKilledProcessLosesNothingAnswered(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	answered := map[mail.ID]bool{}
-	for round := range 4 {
-		for _, id := range killUnderLoad(t, dir, 100+round*100) {
+	for round := range 3 {
+		for _, id := range killUnderLoad(t, dir, 40+round*40) {
 			answered[id] = true
 		}
 		s := open(t, dir)

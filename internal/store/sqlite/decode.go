@@ -58,6 +58,7 @@ type attachment struct {
 	Type      string `json:"type"`
 	ContentID string `json:"content_id"`
 	Inline    bool   `json:"inline"`
+	Hosted    uuid   `json:"hosted"`
 	Size      int64  `json:"size"`
 	SHA256    string `json:"sha256"`
 }
@@ -72,7 +73,9 @@ type messageFacts struct {
 	Attachments     []attachment      `json:"attachments"`
 	Size            int64             `json:"size"`
 	Tier            mail.Tier         `json:"tier"`
+	Stamp           string            `json:"stamp"`
 	Topic           string            `json:"topic"`
+	Bypass          bool              `json:"bypass"`
 	Tags            []string          `json:"tags"`
 	Metadata        map[string]string `json:"metadata"`
 	Template        uuid              `json:"template"`
@@ -126,7 +129,7 @@ func (r *messageRow) decode() (*mail.Message, error) {
 		m.Headers = append(m.Headers, mail.Header{Name: h.Name, Value: h.Value})
 	}
 	for _, a := range f.Attachments {
-		out := mail.Attachment{Filename: a.Filename, ContentType: a.Type, ContentID: a.ContentID, Inline: a.Inline, Size: a.Size}
+		out := mail.Attachment{Filename: a.Filename, ContentType: a.Type, ContentID: a.ContentID, Inline: a.Inline, Size: a.Size, Hosted: mail.ID(a.Hosted)}
 		_, _ = hex.Decode(out.SHA256[:], []byte(a.SHA256))
 		m.Attachments = append(m.Attachments, out)
 	}
@@ -135,6 +138,7 @@ func (r *messageRow) decode() (*mail.Message, error) {
 	}
 	m.Subject, m.Size, m.Tier, m.Topic, m.Tags, m.Metadata = f.Subject, f.Size, f.Tier, f.Topic, f.Tags, f.Metadata
 	m.Template = mail.TemplateRef{ID: mail.ID(f.Template), Alias: f.TemplateAlias, Version: f.TemplateVersion}
+	m.Stamp, m.Bypass = f.Stamp, f.Bypass
 	m.KeyID, m.Via, m.ResentFrom = f.Key, f.Via, mail.ID(f.ResentFrom)
 	m.ScheduledAt, m.ExpiresAt = fromMicros(f.ScheduledAt), fromMicros(f.ExpiresAt)
 	m.AcceptTime = time.Duration(f.AcceptMicros) * time.Microsecond

@@ -141,7 +141,9 @@ func appendMessageFacts(b []byte, m *mail.Message) []byte {
 	o.list("attachments", len(m.Attachments), func(i int) { o.attachment(&m.Attachments[i]) })
 	o.int("size", m.Size)
 	o.int("tier", int64(m.Tier))
+	o.text("stamp", m.Stamp)
 	o.text("topic", m.Topic)
+	o.flag("bypass", m.Bypass)
 	o.texts("tags", m.Tags)
 	o.metadata(m.Metadata)
 	o.id("template", m.Template.ID)
@@ -164,6 +166,7 @@ func (o *object) attachment(a *mail.Attachment) {
 	o.text("type", a.ContentType)
 	o.text("content_id", a.ContentID)
 	o.flag("inline", a.Inline)
+	o.id("hosted", a.Hosted)
 	o.int("size", a.Size)
 	o.name("sha256")
 	o.b = append(o.b, '"')
@@ -253,6 +256,14 @@ func appendDetail(b []byte, d *mail.Detail) []byte {
 	o.text("feedback_type", d.FeedbackType)
 	o.time("expires_at", d.ExpiresAt)
 	o.text("recipient", d.Recipient)
+	o.text("method", d.Method)
+	o.text("topic", d.Topic)
+	if d.Machine != nil {
+		o.name("machine")
+		o.b = strconv.AppendBool(o.b, *d.Machine)
+	}
+	o.text("user_agent", d.UserAgent)
+	o.text("url", d.URL)
 	o.text("object", d.Object)
 	o.close()
 	return o.b

@@ -327,10 +327,12 @@ func (w *eraseStep) finish(t *tx, e *erasure) error {
 // keep mail away from the address, but what they tell of a message is taken out.
 func (w *eraseStep) list(t *tx, e *erasure, owner int64) error {
 	if !e.Suppressions {
-		b := bind(t.conn.Prep(`UPDATE suppressions SET message = NULL, detail = '' WHERE owner = ? AND address = ?`))
-		b.int(owner)
-		b.text(e.Address)
-		return t.exec(b.s)
+		for _, table := range []string{"suppressions", "past_suppressions"} {
+			if err := t.ofAddress(`UPDATE `+table+` SET message = NULL, detail = ''`, owner, e.Address); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	var found []mail.Suppression
 	b := bind(t.conn.Prep(suppressionsOf))
@@ -344,12 +346,14 @@ func (w *eraseStep) list(t *tx, e *erasure, owner int64) error {
 	}
 	for i := range found {
 		s := &found[i]
-		if err := t.removeSuppression(s.Row); err != nil {
-			return err
-		}
 		e.facts.Counts.Suppressions++
 		s.Address = e.Token
 		if err := t.addOther(suppressionEvent(mail.EventSuppressionDeleted, s, e.By, w.now)); err != nil {
+			return err
+		}
+	}
+	for _, table := range []string{"suppressions", "past_suppressions"} {
+		if err := t.ofAddress(`DELETE FROM `+table, owner, e.Address); err != nil {
 			return err
 		}
 	}
@@ -357,4 +361,12 @@ func (w *eraseStep) list(t *tx, e *erasure, owner int64) error {
 		return nil
 	}
 	return t.keepNumbers()
+}
+
+// ofAddress changes the rows an owner's list has of an address.
+func (t *tx) ofAddress(change string, owner int64, address string) error {
+	b := bind(t.conn.Prep(change + ` WHERE owner = ? AND address = ?`))
+	b.int(owner)
+	b.text(address)
+	return t.exec(b.s)
 }

@@ -25,6 +25,9 @@ type Options struct {
 	Log *slog.Logger // nil: silent
 
 	Readers int // connections that read at the same time; 0 = 4
+	// CheckpointPages is how far the write-ahead log may grow before it is folded into
+	// the database, in pages of 8 KB; 0 = 4096. Recovery after a crash reads so much.
+	CheckpointPages int64
 }
 
 // Store is the embedded engine. Make one with Open.
@@ -38,12 +41,15 @@ type Store struct {
 	// bootToken is the first lease token of this process: lower ones are a past life's.
 	bootToken int64
 
-	heads     *heads
-	blocked   atomic.Pointer[filter]
-	published published
-	wake      wake
-	nodes     nodes
-	forgetter forgetter
+	heads   *heads
+	blocked atomic.Pointer[filter]
+	// nextBlocked is a larger filter being made, else nil; growing is held by who makes it.
+	nextBlocked atomic.Pointer[filter]
+	growing     sync.Mutex
+	published   published
+	wake        wake
+	nodes       nodes
+	forgetter   forgetter
 
 	stop       context.CancelFunc // of the background work
 	background sync.WaitGroup
@@ -62,6 +68,9 @@ func Open(o Options) (_ *Store, err error) {
 	}
 	if o.Readers <= 0 {
 		o.Readers = 4
+	}
+	if o.CheckpointPages <= 0 {
+		o.CheckpointPages = checkpointPages
 	}
 	if err := os.MkdirAll(filepath.Join(o.Dir, bodiesDir), 0o700); err != nil {
 		return nil, fmt.Errorf("make the data directory: %w", err)
@@ -91,8 +100,9 @@ func Open(o Options) (_ *Store, err error) {
 	s.readers.open(s.path(), o.Readers)
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
-	s.background.Go(func() { s.checkpoints(ctx) })
+	s.background.Go(func() { s.checkpoints(ctx, o.CheckpointPages) })
 	s.background.Go(func() { s.sweepKeys(ctx) })
+	s.background.Go(func() { s.sweepFiles(ctx) })
 	if have, want, err := s.Schema(ctx); err != nil || have > want {
 		return nil, errors.Join(err, schemaTooNew(have, want), s.Close())
 	} else if have == want {

@@ -59,7 +59,7 @@ func openReading(path string) (*sqlite.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open for reading: %w", err)
 	}
-	if err := setPragmas(conn, "query_only = on", "cache_size = -8192", "temp_store = memory"); err != nil {
+	if err := setPragmas(conn, "query_only = on", "cache_size = -4096", "temp_store = memory"); err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
