@@ -64,7 +64,7 @@ func (in *resendForm) field(f *form, name string, v value) {
 		in.recipients = f.texts(name, v)
 	case name == "latest_template":
 		if is, _ := f.flag(name, v); is {
-			f.warn("not_supported", name, "Templates are not supported by this version: the bytes are sent as they were.")
+			f.warn("not_supported", name, "The bytes are sent as they were: rendering again needs the data, which is not kept.")
 		}
 	case in.to != nil:
 		f.fault(name, "mutually_exclusive", "Give one new recipient.")
