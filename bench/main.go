@@ -32,7 +32,7 @@ type plan struct {
 }
 
 // parts of a run, in order.
-var parts = []string{"postfix", "postfix-held", "unsigned", "scheduled", "p99", "raw", "rsa", "ed25519", "both", "stuck", "overtake"}
+var parts = []string{"postfix", "postfix-held", "unsigned", "scheduled", "p99", "raw", "rsa", "ed25519", "both", "stuck", "overtake", "render"}
 
 func main() {
 	p := &plan{out: os.Stdout, results: results{runs: map[string]*figures{}}}
@@ -91,6 +91,11 @@ func (p *plan) part(ctx context.Context, name string) (err error) {
 	case "raw":
 		if p.results.raw, err = signRaw(3 * time.Second); err == nil {
 			fmt.Fprintf(p.out, "%-26s %.0f signatures/s on all cores\n", "raw RSA-2048", p.results.raw)
+		}
+		return err
+	case "render":
+		if p.results.render, err = measureRendering(ctx, 3*time.Second); err == nil {
+			p.results.render.print(p.out)
 		}
 		return err
 	case "stuck":

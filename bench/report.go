@@ -14,6 +14,7 @@ type results struct {
 	raw      float64 // RSA-2048 signatures a second on all cores
 	stuck    *stuck
 	overtake *overtaking
+	render   *rendering
 }
 
 func heading(w io.Writer) {
@@ -88,6 +89,9 @@ func (r *results) judge(w io.Writer) bool {
 	}
 	if r.overtake != nil {
 		say("urgent behind bulk, p99 in service times of the site", float64(load.Quantile(r.overtake.wire, 0.99))/float64(r.overtake.service), 2, false, "×")
+	}
+	if r.render != nil {
+		say("receipts rendered in a second of one core", r.render.written, 10_000, true, "")
 	}
 	return met
 }

@@ -52,6 +52,7 @@ type server struct {
 	jobs     *job.Service
 	visits   *visit.Gatherer
 	queue    *queue.Queue
+	library  *render.Library
 	door     *httpapi.Door
 	ready    *readiness
 	http     *http.Server
@@ -129,6 +130,7 @@ func (sv *server) buildDecisions() {
 	sv.domains = project.NewDomains(project.DomainsOptions{Store: sv.store, Ring: sv.ring, Resolver: sv.resolver,
 		Hostname: d.Hostname, Now: sv.now, Log: sv.log})
 	sv.forget = retention.New(retention.Options{Store: sv.store, Key: sv.ring.Derive("erased addresses"), Now: sv.now, Log: sv.log})
+	sv.library = render.NewLibrary(render.LibraryOptions{Store: sv.store, Now: sv.now, Log: sv.log})
 }
 
 // source is the one way out there is until pools are built.
@@ -193,7 +195,7 @@ func (sv *server) buildDoors() {
 	links := submit.NewLinks(sv.url, sv.ring.Derive("hosted files"))
 	submitter := submit.NewService(submit.Options{Store: sv.store, Domains: sv.domains, Dispatcher: sv.queue, Links: links, Blocked: append([]string{}, s.HTTP.BlockedAttachments...),
 		Marking:  submit.Marking{Base: sv.url},
-		Renderer: render.New(render.NoTemplates{}), Now: sv.now, Log: sv.log})
+		Renderer: render.New(sv.library), Now: sv.now, Log: sv.log})
 	sv.visits = visit.New(visit.Options{Store: sv.store, Log: sv.log})
 	wishes := feedback.NewService(sv.store, sv.now)
 	sv.jobs = job.NewService(job.Options{Store: sv.store, Dir: filepath.Join(s.Storage.DataDir, "jobs"), Node: sv.queue.Node(), Now: sv.now, Log: sv.log})
@@ -203,7 +205,7 @@ func (sv *server) buildDoors() {
 	reading.Now = sv.now
 	api := v1.New(v1.Options{
 		Door: sv.door, Access: sv.access, Limits: sv.access.Limits(), Submitter: submitter,
-		Archive: reading, Erasures: sv.forget, Orders: sv.queue, Domains: sv.domains, Suppressions: wishes, Jobs: sv.jobs, Links: links,
+		Archive: reading, Erasures: sv.forget, Orders: sv.queue, Domains: sv.domains, Suppressions: wishes, Jobs: sv.jobs, Templates: sv.library, Links: links,
 		Secret: sv.ring.Derive("cursors"), Wake: sv.store.Wake, Health: sv.health,
 		Version: v1.Version{Version: b.Version, Commit: b.Commit, Go: b.Go},
 	})

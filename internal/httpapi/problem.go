@@ -259,6 +259,10 @@ func AppendFaults(b []byte, faults mail.Faults) []byte {
 		if e.Suggestion != "" {
 			b = member(b, "suggestion", e.Suggestion)
 		}
+		if e.Line > 0 {
+			b = append(strconv.AppendInt(append(b, `"line":`...), int64(e.Line), 10), ',')
+			b = append(strconv.AppendInt(append(b, `"column":`...), int64(e.Column), 10), ',')
+		}
 		b[len(b)-1] = '}'
 	}
 	return append(b, ']')

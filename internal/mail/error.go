@@ -14,6 +14,8 @@ type Error struct {
 	Pointer    string // RFC 6901 fragment, e.g. "#/attachments/0/content"
 	Message    string // prose: what is wrong and the fix
 	Suggestion string // a value that would do, or ""
+	Line       int    // in a template, from 1; 0 when no place is meant
+	Column     int    // likewise, in characters
 	Status     int    // HTTP status where it differs from 422, else 0
 }
 

@@ -26,6 +26,7 @@ const (
 	EventDomainCreated      EventType = "domain.created"
 	EventDomainVerified     EventType = "domain.verified"
 	EventDomainDeleted      EventType = "domain.deleted"
+	EventTemplatePublished  EventType = "template.published"
 	EventKeyCreated         EventType = "api_key.created"
 	EventKeyRevoked         EventType = "api_key.revoked"
 )
@@ -64,6 +65,9 @@ type Detail struct {
 	TLS           *TLSFacts     `json:"tls,omitzero"`
 	Reply         *Reply        `json:"reply,omitzero"`
 	Class         Class         `json:"class,omitzero"`
+	Template      string        `json:"template,omitzero"` // its alias, of template.published
+	Version       int           `json:"version,omitzero"`
+	Before        int           `json:"previous_version,omitzero"`
 	NextAttemptAt *time.Time    `json:"next_attempt_at,omitzero"`
 	AttemptsLeft  *int          `json:"attempts_left,omitzero"`
 	DeliveryMS    *int64        `json:"delivery_ms,omitzero"`

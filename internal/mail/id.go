@@ -26,6 +26,7 @@ const (
 	PrefixEvent       = "evt"
 	PrefixBatch       = "bat"
 	PrefixDomain      = "dom"
+	PrefixTemplate    = "tmpl"
 	PrefixSuppression = "sup"
 	PrefixProject     = "prj"
 	PrefixJob         = "job"

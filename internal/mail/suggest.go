@@ -81,6 +81,18 @@ func nearest(domain string) string {
 	return best
 }
 
+// NearestName gives the name closest to a mistyped one: at most one edit away in short names,
+// two in longer ones; "" when none is.
+func NearestName(name string, known []string) string {
+	best, distance := "", 3
+	for _, k := range known {
+		if d := edits(name, k); d < distance && d > 0 && (d == 1 || len(name) > 5) {
+			best, distance = k, d
+		}
+	}
+	return best
+}
+
 // edits counts insertions, deletions, substitutions and swaps of neighbours between
 // two short texts (optimal string alignment).
 func edits(a, b string) int {

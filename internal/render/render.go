@@ -10,28 +10,29 @@ import (
 
 // Templates renders the templates of projects.
 type Templates interface {
-	// Render gives subject, HTML and text of a template for this data (raw JSON, or
-	// nil). Faults of the caller's, such as a template that is not there or a missing
-	// variable, are mail.Faults or a *mail.Error.
-	Render(ctx context.Context, owner mail.Owner, reference string, data []byte) (Body, error)
+	// Render gives what Source.Template makes of Source.Data. Faults of the caller's, such as a
+	// template that is not there or a missing variable, are mail.Faults or a *mail.Error.
+	Render(ctx context.Context, s *Source) (Body, error)
 }
 
 // NoTemplates is [Templates] where there are none.
 type NoTemplates struct{}
 
 // Render answers that the template is not there.
-func (NoTemplates) Render(_ context.Context, _ mail.Owner, reference string, _ []byte) (Body, error) {
+func (NoTemplates) Render(_ context.Context, s *Source) (Body, error) {
 	return Body{}, &mail.Error{
 		Code: "template_not_found", Field: "template", Pointer: "#/template",
-		Message: "There is no template '" + reference + "'. Send html and text instead.",
+		Message: "There is no template '" + s.Template + "'. Send html and text instead.",
 	}
 }
 
 // Source is content as it was asked for: a template, or HTML and text.
 type Source struct {
 	Owner      mail.Owner
-	Template   string // alias or id; "" = as written
+	Template   string // alias or id, "welcome@7" pins, "welcome@draft"; "" = as written
+	Locale     string // the language wanted; "" = the template's default
 	Data       []byte // raw JSON
+	Lax        bool   // missing variables print nothing
 	Subject    *string
 	HTML       string
 	Text       string
@@ -43,8 +44,10 @@ type Body struct {
 	Subject     string
 	HTML        string
 	Text        string
+	Preheader   string // escaped; [Renderer.Body] puts it into the HTML
 	DefaultFrom string // of the template
 	Template    mail.TemplateRef
+	Warnings    []mail.Warning // of rendering
 }
 
 // Renderer makes bodies and messages. It has no state of its own.
@@ -58,17 +61,26 @@ func (r *Renderer) Body(ctx context.Context, s Source) (Body, error) {
 	b := Body{HTML: s.HTML, Text: s.Text}
 	if s.Template != "" {
 		var err error
-		if b, err = r.templates.Render(ctx, s.Owner, s.Template, s.Data); err != nil {
+		if b, err = r.templates.Render(ctx, &s); err != nil {
 			return Body{}, err
 		}
 	}
 	if s.Subject != nil {
 		b.Subject = *s.Subject
 	}
-	if b.Text == "" && b.HTML != "" && !s.NoAutoText {
+	b.finish(!s.NoAutoText)
+	return b, nil
+}
+
+// finish adds what follows from the HTML: the text, and then the preheader, which is no
+// part of the text.
+func (b *Body) finish(autoText bool) {
+	if b.Text == "" && b.HTML != "" && autoText {
 		b.Text = PlainText(b.HTML)
 	}
-	return b, nil
+	if b.Preheader != "" {
+		b.HTML, b.Preheader = withPreheader(b.HTML, b.Preheader), ""
+	}
 }
 
 // Input is what a message is put together from, all of it judged already.

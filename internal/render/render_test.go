@@ -13,12 +13,12 @@ import (
 
 type templates map[string]render.Body
 
-func (t templates) Render(_ context.Context, owner mail.Owner, reference string, data []byte) (render.Body, error) {
-	b, ok := t[reference]
-	if !ok || owner.Project != 7 {
+func (t templates) Render(_ context.Context, s *render.Source) (render.Body, error) {
+	b, ok := t[s.Template]
+	if !ok || s.Owner.Project != 7 {
 		return b, &mail.Error{Code: "template_not_found"}
 	}
-	b.Subject += string(data)
+	b.Subject += string(s.Data)
 	return b, nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/postroad/postroad/internal/job"
 	"github.com/postroad/postroad/internal/project"
 	"github.com/postroad/postroad/internal/queue"
+	"github.com/postroad/postroad/internal/render"
 	"github.com/postroad/postroad/internal/retention"
 	"github.com/postroad/postroad/internal/submit"
 )
@@ -27,6 +28,7 @@ type Store interface {
 	feedback.Store
 	job.Store
 	project.Store
+	render.Store
 	retention.Store
 
 	// Migrate brings the schema up to this binary's; a second call does nothing. A

@@ -17,7 +17,8 @@ import (
 
 // readContent judges and renders subject and bodies. An error is ours.
 func (d *draft) readContent(ctx context.Context) error {
-	src := render.Source{Owner: d.who.Owner, Template: d.r.Template, Data: d.r.TemplateData, Subject: d.r.Subject, NoAutoText: d.r.NoAutoText}
+	src := render.Source{Owner: d.who.Owner, Template: d.r.Template, Data: d.r.TemplateData, Locale: d.r.Locale, Lax: d.r.LaxVariables,
+		Subject: d.r.Subject, NoAutoText: d.r.NoAutoText}
 	if d.r.HTML != nil {
 		src.HTML = *d.r.HTML
 	}
@@ -33,12 +34,32 @@ func (d *draft) readContent(ctx context.Context) error {
 	if err != nil {
 		return d.adopt(err)
 	}
-	if src.Template != "" && src.Subject == nil && body.Subject == "" {
-		d.fault("missing_required_field", "subject", "The template has no subject: give one.")
+	if src.Template != "" {
+		d.judgeRendered(&src, &body)
 	}
 	d.body = body
 	d.message.Subject, d.message.Template = body.Subject, body.Template
 	return nil
+}
+
+// judgeRendered looks at what only the rendering knows.
+func (d *draft) judgeRendered(src *render.Source, body *render.Body) {
+	switch limits := &d.s.limits; {
+	case src.Subject != nil:
+	case body.Subject == "":
+		d.fault("missing_required_field", "subject", "The template has no subject: give one.")
+	case !mime.CleanValue(body.Subject):
+		d.injected("subject")
+	case len(body.Subject) > limits.Subject && utf8.RuneCountInString(body.Subject) > limits.Subject:
+		d.fault("too_long", "subject", fmt.Sprintf("With this data the template's subject has more than %d characters.", limits.Subject))
+	}
+	if most := d.s.limits.Body; len(body.HTML) > most || len(body.Text) > most {
+		d.fault("too_long", "template", fmt.Sprintf("With this data the template makes more than %d bytes.", most))
+	}
+	if body.HTML == "" && body.Text == "" {
+		d.fault("missing_required_field", "template", "With this data the template makes nothing: neither HTML nor text.")
+	}
+	d.warnings = append(d.warnings, body.Warnings...)
 }
 
 func (d *draft) judgeSource(src *render.Source) {

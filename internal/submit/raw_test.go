@@ -33,8 +33,8 @@ func rawRequest(t testing.TB, message string, to ...string) *submit.RawRequest {
 // oneTemplate tells what it was asked for.
 type oneTemplate struct{ asked *string }
 
-func (o oneTemplate) Render(_ context.Context, _ mail.Owner, reference string, data []byte) (render.Body, error) {
-	*o.asked = reference + " " + string(data)
+func (o oneTemplate) Render(_ context.Context, s *render.Source) (render.Body, error) {
+	*o.asked = s.Template + " " + string(s.Data)
 	return render.Body{Subject: "of the template", Text: "rendered"}, nil
 }
 

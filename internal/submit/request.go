@@ -30,6 +30,8 @@ type Request struct {
 	NoAutoText   bool   // auto_text:false
 	Template     string // alias or id, "welcome@7" pins; "" = none
 	TemplateData []byte // raw JSON
+	Locale       string // the language of the template that is wanted; "" = its default
+	LaxVariables bool   // strict_variables:false: what the data lacks prints nothing
 	Attachments  []AttachmentIn
 	Headers      []mail.Header
 

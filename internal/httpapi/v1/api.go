@@ -79,6 +79,7 @@ type Options struct {
 	Suppressions Suppressions
 	Erasures     Erasures
 	Jobs         Jobs
+	Templates    Templates
 	Secret       [32]byte // signs cursors; the same on every node
 
 	Links    *submit.Links                     // of hosted files; nil: there are none
@@ -160,6 +161,22 @@ func (a *API) routes() []httpapi.Route {
 	add(post, "/v1/domains/{domain}/dkim/rotate", "domains.write", a.rotateDKIM, once)
 	add(post, "/v1/domains/{domain}/dkim/{selector}/activate", "domains.write", a.activateDKIM, once)
 	add(del, "/v1/domains/{domain}/dkim/{selector}", "domains.write", a.deleteDKIM)
+
+	add(post, "/v1/templates", "templates.write", a.createTemplate, once)
+	add(get, "/v1/templates", "templates.read", a.listTemplates)
+	add(post, "/v1/templates/preview", "templates.read", a.previewTemplate, once)
+	add(get, "/v1/templates/{template}", "templates.read", a.getTemplate)
+	add(patch, "/v1/templates/{template}", "templates.write", a.patchTemplate)
+	add(del, "/v1/templates/{template}", "templates.write", a.deleteTemplate)
+	add(get, "/v1/templates/{template}/versions", "templates.read", a.listVersions)
+	add(post, "/v1/templates/{template}/versions", "templates.write", a.createVersion, once)
+	add(get, "/v1/templates/{template}/versions/{version}", "templates.read", a.getVersion)
+	add(get, "/v1/templates/{template}/versions/{version}/diff", "templates.read", a.diffVersions)
+	add(post, "/v1/templates/{template}/versions/{version}/publish", "templates.publish", a.publishVersion, once)
+	add(post, "/v1/templates/{template}/rollback", "templates.publish", a.rollbackTemplate, once)
+	add(post, "/v1/templates/{template}/preview", "templates.read", a.previewTemplate, once)
+	add(post, "/v1/templates/{template}/validate", "templates.read", a.validateTemplate, once)
+	add(post, "/v1/templates/{template}/test-send", "messages.send", a.testSend, once)
 
 	add(post, "/v1/suppressions", "suppressions.write", a.addSuppression, once)
 	add(get, "/v1/suppressions", "suppressions.read", a.listSuppressions)

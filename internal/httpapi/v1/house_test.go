@@ -26,6 +26,7 @@ import (
 	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/project"
 	"github.com/postroad/postroad/internal/queue"
+	"github.com/postroad/postroad/internal/render"
 	"github.com/postroad/postroad/internal/retention"
 	"github.com/postroad/postroad/internal/seal"
 	"github.com/postroad/postroad/internal/store/sqlite"
@@ -53,6 +54,7 @@ type house struct {
 	jobs   *job.Service
 	time   *still
 	dir    string
+	limits *project.Limits
 }
 
 // still is a clock that moves when it is told to.
@@ -94,23 +96,38 @@ func build(t *testing.T, perMinute int) *house {
 	if _, err := h.access.Bootstrap(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	ring, err := seal.Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	h.limits = limits
 	h.dns = dnstest.Start(t, "")
+	h.serve()
+	return h
+}
+
+// node is another node of the same store: with memory of its own.
+func (h *house) node() *house {
+	other := *h
+	other.serve()
+	return &other
+}
+
+// serve builds the API over the store.
+func (h *house) serve() {
+	h.t.Helper()
+	ring, err := seal.Open(h.dir)
+	if err != nil {
+		h.t.Fatal(err)
+	}
 	domains := project.NewDomains(project.DomainsOptions{Store: h.store, Ring: ring, Hostname: "mx.postroad.test", Now: h.clock,
 		Resolver: dns.New(dns.Options{Servers: []netip.AddrPort{netip.MustParseAddrPort(h.dns.Addr())}, MinTTL: 1, FailureTTL: 1})})
 	links := submit.NewLinks("https://mail.acme.test", [32]byte{2})
-	sub := submit.NewService(submit.Options{Store: h.store, Domains: domains, Now: h.clock, Links: links, Marking: submit.Marking{Base: "https://mail.acme.test"}})
-	h.jobs = job.NewService(job.Options{Store: h.store, Dir: filepath.Join(dir, "jobs"), Node: "one", Now: h.clock})
+	library := render.NewLibrary(render.LibraryOptions{Store: h.store, Now: h.clock})
+	sub := submit.NewService(submit.Options{Store: h.store, Domains: domains, Renderer: render.New(library), Now: h.clock, Links: links, Marking: submit.Marking{Base: "https://mail.acme.test"}})
+	h.jobs = job.NewService(job.Options{Store: h.store, Dir: filepath.Join(h.dir, "jobs"), Node: "one", Now: h.clock})
 	h.door = httpapi.New(httpapi.Options{Access: h.access, Memory: h.store, PublicURL: "https://mail.acme.test", Now: h.clock})
 	h.forget = retention.New(retention.Options{Store: h.store, Now: h.clock})
 	reading := archive.NewService(h.store, tokens)
 	reading.Now = h.clock
-	h.Handler = v1.New(v1.Options{Door: h.door, Access: h.access, Limits: limits, Submitter: sub, Resender: sub, Links: links, Archive: reading,
-		Orders: h.store, Domains: domains, Suppressions: feedback.NewService(h.store, h.clock), Jobs: h.jobs, Erasures: h.forget, Secret: [32]byte{1}, Wake: h.store.Wake})
-	return h
+	h.Handler = v1.New(v1.Options{Door: h.door, Access: h.access, Limits: h.limits, Submitter: sub, Resender: sub, Links: links, Archive: reading,
+		Orders: h.store, Domains: domains, Suppressions: feedback.NewService(h.store, h.clock), Jobs: h.jobs, Templates: library, Erasures: h.forget, Secret: [32]byte{1}, Wake: h.store.Wake})
 }
 
 // answer is what a request got.

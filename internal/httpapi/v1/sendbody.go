@@ -1,7 +1,6 @@
 package v1
 
 import (
-	"strconv"
 	"strings"
 	"time"
 
@@ -12,7 +11,7 @@ import (
 
 // sendFields are the names POST /v1/messages knows.
 var sendFields = []string{"recipient", "to", "cc", "bcc", "from", "reply_to", "subject", "html", "text", "auto_text",
-	"body_html", "body_text", "html_body", "text_body", "body", "template", "template_data", "template_version", "strict_variables",
+	"body_html", "body_text", "html_body", "text_body", "body", "template", "template_data", "template_version", "strict_variables", "locale",
 	"attachments", "headers", "scheduled_time", "scheduled_at", "send_at", "send_after", "expires_in_seconds", "supersedes",
 	"priority", "topic", "tags", "metadata", "tracking", "list_unsubscribe", "bypass_unsubscribe", "pool",
 	"content_retention_seconds", "idempotency_key"}
@@ -28,7 +27,7 @@ type sendBody struct {
 	recipient, to      bool // which was used
 	htmlFrom, textFrom string
 	timeFrom           string
-	templateVersion    int64
+	templateVersion    string
 }
 
 // readSend reads a body by itself.
@@ -121,7 +120,7 @@ func (s *sendBody) scalar(n string, v value) {
 	case "template":
 		s.r.Template, _ = s.text(n, v)
 	case "template_version":
-		s.templateVersion, _ = s.integer(n, v)
+		s.templateVersion = s.version(n, v)
 	case "template_data":
 		if v.kind() != '{' {
 			s.wrongType(n, v, "an object")
@@ -129,7 +128,10 @@ func (s *sendBody) scalar(n string, v value) {
 		}
 		s.r.TemplateData = v
 	case "strict_variables":
-		s.flag(n, v)
+		is, ok := s.flag(n, v)
+		s.r.LaxVariables = ok && !is
+	case "locale":
+		s.r.Locale, _ = s.text(n, v)
 	case "expires_in_seconds":
 		if x, ok := s.integer(n, v); ok {
 			s.r.ExpiresIn = &x
@@ -410,10 +412,22 @@ func (s *sendBody) inline(field string, v value) bool {
 // finish settles what needs two fields.
 func (s *sendBody) finish() {
 	s.r.Attachments = s.uploads.appendRest(s.r.Attachments)
-	if s.templateVersion > 0 && s.r.Template != "" && !strings.Contains(s.r.Template, "@") {
-		s.r.Template += "@" + strconv.FormatInt(s.templateVersion, 10)
+	if s.templateVersion != "" {
+		s.pinTemplate()
 	}
 	s.r.Faults, s.r.Unknown, s.r.Warnings = s.faults, s.unknown, s.warnings
+}
+
+// pinTemplate makes "welcome" and version 7 "welcome@7".
+func (s *sendBody) pinTemplate() {
+	switch name, pinned, _ := strings.Cut(s.r.Template, "@"); {
+	case name == "":
+		s.fault("template_version", "missing_required_field", "'template_version' is of a 'template', which is missing.")
+	case pinned != "" && pinned != s.templateVersion:
+		s.fault("template_version", "mutually_exclusive", "'template' and 'template_version' name two versions. Give one.")
+	default:
+		s.r.Template = name + "@" + s.templateVersion
+	}
 }
 
 // withoutEchoes leaves out what the judge says is missing where reading already said

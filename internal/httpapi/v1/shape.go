@@ -126,7 +126,7 @@ func templateOf(t mail.TemplateRef) *templateOut {
 	if t.Alias == "" && t.ID.IsZero() {
 		return nil
 	}
-	return &templateOut{t.ID.Text("tmpl"), t.Alias, t.Version}
+	return &templateOut{t.ID.Text(mail.PrefixTemplate), t.Alias, t.Version}
 }
 
 type attachmentOut struct {

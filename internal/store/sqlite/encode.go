@@ -241,6 +241,9 @@ func appendDetail(b []byte, d *mail.Detail) []byte {
 	o.tls(d.TLS)
 	o.reply(d.Reply)
 	o.text("class", string(d.Class))
+	o.text("template", d.Template)
+	o.int("version", int64(d.Version))
+	o.int("previous_version", int64(d.Before))
 	o.time("next_attempt_at", d.NextAttemptAt)
 	if d.AttemptsLeft != nil {
 		o.name("attempts_left")
