@@ -16,7 +16,8 @@ var testTotals string
 // runTests runs every test, with the race detector where a C compiler is there for it.
 // Of packages it prints go test's own line, of tests what is worth reading: see endTest.
 func runTests(o options) error {
-	args, environ := []string{"test", "-json", "-timeout", o.timeout.String()}, []string{"CGO_ENABLED=0"}
+	// -count=1: the cache does not see the binary that the scenarios build.
+	args, environ := []string{"test", "-json", "-count=1", "-timeout", o.timeout.String()}, []string{"CGO_ENABLED=0"}
 	if o.quick {
 		args = append(args, "-short")
 	} else if o.race {

@@ -21,6 +21,9 @@ var wanted = []tool{
 	{"opendkim-tools", "a second DKIM verifier", []string{"which", "opendkim-testmsg"}},
 	{"python3-dkim", "a third DKIM verifier", []string{"/usr/bin/python3", "-c", "import dkim"}},
 	{"swaks", "an SMTP client", []string{"which", "swaks"}},
+	{"python3", "a reader of our mail", []string{"which", "python3"}},
+	{"nodejs", "a reader of our mail runs in it", []string{"which", "node"}},
+	{"npm", "installs that reader (mailparser), by the lock file of test/12-readers", []string{"which", "npm"}},
 }
 
 // setUp installs the tools that are missing, when this is Debian and we are root; else it
