@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/postroad/postroad/internal/mail"
@@ -180,5 +181,10 @@ func (s *Service) Find(ctx context.Context, project int64, id string) (Erasure, 
 func (s *Service) Token(project int64, address string) string {
 	mac := hmac.New(sha256.New, s.o.Key[:])
 	mac.Write([]byte(strconv.FormatInt(project, 10) + " " + address))
-	return "erased-" + hex.EncodeToString(mac.Sum(nil)[:10]) + "@erased.invalid"
+	return "erased-" + hex.EncodeToString(mac.Sum(nil)[:10]) + erasedDomain
 }
+
+const erasedDomain = "@erased.invalid"
+
+// Erased tells whether an address is the token of one that was forgotten.
+func Erased(address string) bool { return strings.HasSuffix(address, erasedDomain) }

@@ -168,19 +168,26 @@ func (t *tx) rewriteChain(get, set string, row int64, change func([]byte) (strin
 	return nil
 }
 
+// anonymousDetail keeps what is named here, so that whatever events will tell some day is
+// left out until somebody has thought about it.
 func anonymousDetail(text []byte, domain string) (string, error) {
 	d, err := readDetail(text)
 	if err != nil {
 		return "", err
 	}
-	d.Summary, d.Host, d.Recipient, d.SuppressionID = "", "", "", ""
-	d.Site = publicSite(d.Site, domain)
-	if d.Reply != nil {
-		d.Reply.Text = ""
+	kept := mail.Detail{
+		Previous: d.Previous, Via: d.Via, KeyID: d.KeyID, AcceptMS: d.AcceptMS, ScheduledTime: d.ScheduledTime, Site: publicSite(d.Site, domain),
+		Pool: d.Pool, Attempt: d.Attempt, AttemptID: d.AttemptID, Source: d.Source, TLS: d.TLS, Reply: d.Reply, Class: d.Class,
+		NextAttemptAt: d.NextAttemptAt, AttemptsLeft: d.AttemptsLeft, DeliveryMS: d.DeliveryMS, Bounce: d.Bounce, Suppression: d.Suppression,
+		Reason: d.Reason, By: d.By, SupersededBy: d.SupersededBy, FeedbackType: d.FeedbackType, Method: d.Method, Topic: d.Topic, Machine: d.Machine,
 	}
-	anonymousBounce(d.Bounce)
-	unlinked(d.Suppression)
-	return detailText(&d), nil
+	if kept.Reply != nil {
+		kept.Reply.Text = ""
+	}
+	anonymousTLS(kept.TLS)
+	anonymousBounce(kept.Bounce)
+	unlinked(kept.Suppression)
+	return detailText(&kept), nil
 }
 
 func anonymousAttempt(text []byte, domain string) (string, error) {
@@ -189,7 +196,15 @@ func anonymousAttempt(text []byte, domain string) (string, error) {
 		return "", err
 	}
 	a.Reply.Text, a.MX, a.Host, a.IP, a.Transcript = "", nil, "", "", nil
+	anonymousTLS(a.TLS)
 	return string(appendAttempt(nil, &a, publicSite(a.Site, domain))), nil
+}
+
+// anonymousTLS: an error names the host.
+func anonymousTLS(t *mail.TLSFacts) {
+	if t != nil {
+		t.Error = ""
+	}
 }
 
 func anonymousBounce(b *mail.Bounce) {

@@ -56,8 +56,9 @@ type round struct {
 	walk    *walkKey // whose errands they are, unless they are revisits
 	row     int64    // where the walk stands after them
 	step    retention.Step
-	files   []string
-	done    int // errands
+	files   []string // of contents, to be unlinked after the commit
+	hosted  []string // likewise
+	done    int      // errands
 }
 
 // Forget makes one step: revisits first, then the first walk that has something to do.
@@ -84,6 +85,7 @@ func (s *Store) Forget(ctx context.Context, now time.Time) (retention.Step, erro
 			}
 		}
 		s.unlink(r.files)
+		s.unlinkFiles(r.hosted)
 		f.next = f.now
 	}
 	r.step.Next = fromMicros(min(f.next, f.now+forgetIdle.Microseconds()))
@@ -94,6 +96,7 @@ func (s *Store) Forget(ctx context.Context, now time.Time) (retention.Step, erro
 func (r *round) write(t *tx) error {
 	began := time.Now()
 	r.step, r.files, r.done = retention.Step{}, r.files[:0], 0
+	r.hosted = r.hosted[:0]
 	for _, e := range r.errands {
 		if r.done > 0 && (time.Since(began) > forgetTime || r.step.Bytes > forgetBytes) {
 			break
@@ -160,7 +163,8 @@ func (t *tx) revisit(due, kind, row int64) error {
 	return t.exec(b.s)
 }
 
-// removeContent removes a message's bytes; their file goes after the commit.
+// removeContent removes a message's bytes; their file goes after the commit. Hosted files
+// have a time of their own, which their links tell.
 func (t *tx) removeContent(message int64, r *round) error {
 	file, size, found, err := t.deleteBody(message)
 	if err != nil || !found {
@@ -187,8 +191,8 @@ func (t *tx) deleteBody(message int64) (file string, size int64, found bool, err
 	return file, size, true, t.exec(q)
 }
 
-// removeMessage removes a message with all that hangs on it: content, deliveries, and the
-// chains of their events and attempts.
+// removeMessage removes a message with all that hangs on it: content, hosted files,
+// deliveries, and the chains of their events and attempts.
 func (t *tx) removeMessage(message int64, r *round) error {
 	var from, count int64
 	q := t.conn.Prep(`SELECT delivery, deliveries FROM messages WHERE row = ?`)
@@ -200,6 +204,11 @@ func (t *tx) removeMessage(message int64, r *round) error {
 	if err := t.removeContent(message, r); err != nil {
 		return err
 	}
+	hosted, err := t.forgetFiles(filesOfMessage, message)
+	if err != nil {
+		return err
+	}
+	r.hosted = append(r.hosted, hosted...)
 	for row := from; row < from+count; row++ {
 		if err := t.removeDelivery(row); err != nil {
 			return err

@@ -140,9 +140,9 @@ func TestNothingOfAContentIsLeftOnDisk(t *testing.T) {
 	short, long := keeping(t, s, "short", 1), keeping(t, s, "long", 20)
 	var goes, stays []secret
 	var all []secret
-	for n := range 900 {
+	for n := range 500 {
 		size := []int{60, 900, 3000, 6000, 30_000}[rand.IntN(5)] // in the row; over more than one page; tried with zstd
-		if n%300 == 7 {
+		if n%200 == 7 {
 			size = 400_000 // in a file
 		}
 		if rand.IntN(3) > 0 {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/postroad/postroad/internal/feedback"
 	"github.com/postroad/postroad/internal/mail"
+	"github.com/postroad/postroad/internal/retention"
 )
 
 // Recipients gives those of these deliveries that are still kept.
@@ -56,7 +57,7 @@ func (s *Store) Unsubscribe(ctx context.Context, u feedback.Unsubscription) (got
 	now := u.Suppress.CreatedAt
 	err = s.write(ctx, func(t *tx) error {
 		p, found, err := t.progress(u.Delivery, true)
-		if err == nil && !found {
+		if err == nil && (!found || retention.Erased(p.address)) {
 			err = mail.ErrNotFound
 		}
 		if err != nil {
@@ -99,11 +100,11 @@ func (t *tx) tell(p *progress, e mail.Event) error {
 func (s *Store) Visited(ctx context.Context, visits []feedback.Visit) error {
 	return s.write(ctx, func(t *tx) error {
 		for i := range visits {
-			p, found, err := t.progress(visits[i].Delivery, false)
+			p, found, err := t.progress(visits[i].Delivery, true)
 			if err != nil {
 				return err
 			}
-			if !found || p.events >= feedback.MaxVisits {
+			if !found || retention.Erased(p.address) || p.events >= feedback.MaxVisits {
 				continue
 			}
 			e := visits[i].Event

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/postroad/postroad/internal/archive"
+	"github.com/postroad/postroad/internal/feedback"
 	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/project"
 	"github.com/postroad/postroad/internal/queue"
@@ -250,6 +251,21 @@ var retentionClauses = []clause{
 		w.forget()
 		w.hasContent(c.Message.ID, true)
 	}},
+	{"hosted files go with their message, if they have not expired before", func(w *world) {
+		w.keeps(1, 3)
+		a := w.letter("ada@one.test")
+		id := w.file(a, "hosted", w.now.Add(100*day))
+		w.arrived(a)
+		w.now = w.now.Add(3*day - time.Second)
+		w.forget()
+		w.hasContent(a.Message.ID, false)
+		equal(w, "the file", w.fileContent(id), "hosted")
+		w.now = w.now.Add(time.Second)
+		w.forget()
+		w.gone(a.Message.ID)
+		_, _, err := w.s.OpenFile(w.ctx, id)
+		w.wantErr(err, mail.ErrNotFound)
+	}},
 	{"both environments are walked", func(w *world) {
 		w.keeps(1, 2)
 		w.owner.Env = mail.Test
@@ -451,6 +467,23 @@ var erasureClauses = []clause{
 		found, err = w.s.Suppressed(w.ctx, w.owner, []string{"ada@one.test"}, "", w.now)
 		w.must(err)
 		equal(w, "suppressed", len(found), 0)
+	}},
+	{"who was erased is not visited, and can be unsubscribed from nothing", func(w *world) {
+		w.keeps(30, 30)
+		a := w.letter("ada@one.test")
+		row := w.arrived(a)
+		delivery := w.delivery(a.Message.ID).Row
+		visit := feedback.Visit{Delivery: delivery, Event: mail.Event{ID: mail.NewID(w.now), Type: mail.EventClicked, At: w.now,
+			Detail: mail.Detail{URL: "https://acme.test/u/4711", UserAgent: "Ada's own", Summary: "clicked"}}}
+		w.must(w.s.Visited(w.ctx, []feedback.Visit{visit}))
+		w.order("ada@one.test", false)
+		w.erase()
+		w.must(w.s.Visited(w.ctx, []feedback.Visit{visit}))
+		w.story(row, mail.EventQueued, mail.EventAccepted, mail.EventDelivered, mail.EventClicked)
+		events := w.events(row)
+		equal(w, "of the click", fmt.Sprint(events[3].Detail.URL, events[3].Detail.UserAgent, events[3].Detail.Summary), "")
+		_, _, err := w.s.Unsubscribe(w.ctx, feedback.Unsubscription{Delivery: delivery, Suppress: w.suppression("", mail.KindUnsubscribe, "")})
+		w.wantErr(err, mail.ErrNotFound)
 	}},
 	{"an order's key is used once", func(w *world) {
 		w.keeps(30, 30)
