@@ -28,14 +28,18 @@ var order = []struct{ packages, why string }{
 	{"deliver", "carries what lanes hold, over SMTP"},
 	{"sandbox", "plays what deliver does, by the same rules of beginning"},
 	{"queue", "drives lanes; no carrier may know of schedules"},
+	{"visit", "gathers what recipients do, by the decisions' rules"},
+	{"job", "work that outlives its request: does what decisions can be asked to do, in batches"},
 	{"webhook", "acts on events"},
 	{"analytics", "acts on events"},
 	{"archive", "the read side: follows all the work, takes part in none"},
+	{"retention", "what is forgotten, and when: after all that makes something to forget"},
 	{"httpapi", "what HTTP dialects share"},
-	{"httpapi/v1 httpapi/hyvor smtpd console", "doors translate and decide nothing; one never leans on another"},
+	{"httpapi/v1 httpapi/hyvor httpapi/links smtpd console", "doors translate and decide nothing; one never leans on another"},
 	{"store", "the sum of what the core asks to be remembered: the core owns the interfaces"},
 	{"store/sqlite store/postgres", "engines: nobody but the wiring knows which"},
 	{"store/storetest", "the contract as tests"},
+	{"backup", "an archive of files: engines give the copy, the wiring puts it in place"},
 	{"config", "what an operator writes; below it nobody reads settings"},
 	{"app", "alone in knowing all"},
 }
@@ -46,7 +50,7 @@ var outside = []struct {
 	only   []string
 	why    string
 }{
-	{"net/http", []string{"httpapi", "httpapi/v1", "httpapi/hyvor", "console", "webhook", "tlspolicy", "app"}, "HTTP ends at the doors: the core must work for every dialect"},
+	{"net/http", []string{"httpapi", "httpapi/v1", "httpapi/hyvor", "httpapi/links", "console", "webhook", "tlspolicy", "app"}, "HTTP ends at the doors: the core must work for every dialect"},
 	{"database/sql", []string{"store/sqlite", "store/postgres"}, "SQL stays in the engines"},
 	{"zombiezen.com/go/sqlite", []string{"store/sqlite"}, "SQL stays in the engines"},
 	{"modernc.org/sqlite", nil, "use zombiezen.com/go/sqlite: a direct import lets tidy move modernc's libc away from what it needs"},

@@ -28,6 +28,8 @@ type commands struct {
 	Doctor  doctorCommand  `cmd:"" help:"Check what would stop mail, each fault with its fix."`
 	Setting settingCommand `cmd:"" name:"config" help:"The settings."`
 	Migrate migrateCommand `cmd:"" help:"The database's schema."`
+	Backup  backupCommand  `cmd:"" help:"Copy the data directory into one file, while it is served or not."`
+	Restore restoreCommand `cmd:"" help:"Unpack a backup into an empty data directory."`
 	Version versionCommand `cmd:"" help:"Print version, commit and Go version."`
 }
 

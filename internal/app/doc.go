@@ -11,5 +11,5 @@
 //
 // Beside the API it answers /healthz, /readyz and /metrics itself (health.go, metrics.go), and
 // serves a socket in the data directory (socket.go), by which the other commands reach a
-// running server: [CreateKey], [ReadSchema], [Examine]. Without a server they open the store.
+// running server: [CreateKey], [ReadSchema], [Examine], [Backup]. Without a server they open the store.
 package app

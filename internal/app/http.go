@@ -9,12 +9,13 @@ import (
 
 	"github.com/postroad/postroad/internal/config"
 	"github.com/postroad/postroad/internal/console"
+	linksdoor "github.com/postroad/postroad/internal/httpapi/links"
 )
 
 // newHandler puts what the server answers itself beside the API, which takes all the
 // rest: an unknown path is its 404 in JSON. A map look-up of the exact path comes before the API's
 // own routing, so that sending pays nothing for the probes.
-func newHandler(api http.Handler, ready, metrics http.Handler) http.Handler {
+func newHandler(api, links http.Handler, ready, metrics http.Handler) http.Handler {
 	own := map[string]http.Handler{
 		"/healthz": readOnly(http.HandlerFunc(serveHealth)),
 		"/readyz":  readOnly(ready),
@@ -25,6 +26,8 @@ func newHandler(api http.Handler, ready, metrics http.Handler) http.Handler {
 		switch h := own[r.URL.Path]; {
 		case h != nil:
 			h.ServeHTTP(w, r)
+		case linksdoor.Owns(r.URL.Path):
+			links.ServeHTTP(w, r)
 		case console.Owns(r.URL.Path):
 			page.ServeHTTP(w, r)
 		default:

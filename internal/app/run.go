@@ -48,7 +48,10 @@ func (sv *server) run(soft, hard context.Context, o Options) error {
 	upkeep, work, doors := newGroup(context.Background()), newGroup(context.Background()), newGroup(context.Background())
 	upkeep.run("keys", sv.access.Run)
 	upkeep.run("domains", sv.domains.Run)
+	upkeep.run("retention", sv.forget.Run)
 	work.run("queue", sv.queue.Run)
+	work.run("jobs", sv.jobs.Run)
+	work.run("visits", sv.visits.Run)
 	doors.run("http", serveOn(sv.http, sv.listener))
 	sv.openSocket(doors)
 	if err := (announcement{DataDir: sv.settings.Storage.DataDir, URL: sv.url, Secret: first.Secret}).write(o.Out); err != nil {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"path/filepath"
 	"time"
 
 	"github.com/postroad/postroad/internal/archive"
@@ -18,16 +19,21 @@ import (
 	"github.com/postroad/postroad/internal/dns"
 	"github.com/postroad/postroad/internal/feedback"
 	"github.com/postroad/postroad/internal/httpapi"
+	linksdoor "github.com/postroad/postroad/internal/httpapi/links"
 	v1 "github.com/postroad/postroad/internal/httpapi/v1"
+	"github.com/postroad/postroad/internal/job"
 	"github.com/postroad/postroad/internal/lane"
 	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/project"
 	"github.com/postroad/postroad/internal/queue"
 	"github.com/postroad/postroad/internal/render"
+	"github.com/postroad/postroad/internal/retention"
 	"github.com/postroad/postroad/internal/route"
 	"github.com/postroad/postroad/internal/sandbox"
 	"github.com/postroad/postroad/internal/seal"
 	"github.com/postroad/postroad/internal/submit"
+	"github.com/postroad/postroad/internal/tracking"
+	"github.com/postroad/postroad/internal/visit"
 )
 
 // server is all the parts of one process.
@@ -41,6 +47,10 @@ type server struct {
 	resolver *dns.Resolver
 	router   *route.Decider
 	domains  *project.Domains
+	forget   *retention.Service
+	tokens   *tracking.Tokens
+	jobs     *job.Service
+	visits   *visit.Gatherer
 	queue    *queue.Queue
 	library  *render.Library
 	door     *httpapi.Door
@@ -119,6 +129,7 @@ func (sv *server) buildDecisions() {
 	sv.router = route.New(route.Options{Resolver: sv.resolver, Hostname: d.Hostname, Source: sv.source(), Now: sv.now})
 	sv.domains = project.NewDomains(project.DomainsOptions{Store: sv.store, Ring: sv.ring, Resolver: sv.resolver,
 		Hostname: d.Hostname, Now: sv.now, Log: sv.log})
+	sv.forget = retention.New(retention.Options{Store: sv.store, Key: sv.ring.Derive("erased addresses"), Now: sv.now, Log: sv.log})
 	sv.library = render.NewLibrary(render.LibraryOptions{Store: sv.store, Now: sv.now, Log: sv.log})
 }
 
@@ -146,10 +157,11 @@ func (sv *server) buildQueue() {
 			return out
 		},
 	})
+	sv.tokens = tracking.NewTokens(sv.ring.Derive("links"))
 	tokens := feedback.NewTokens(sv.ring.Derive("return path"))
 	out = deliver.New(deliver.Options{
 		Hostname: d.Hostname, Port: uint16(d.MXPort), Begin: sv.queue, Resolver: sv.resolver, Guard: sv.guard, Contents: sv.store,
-		Keys: sv.domains, Sign: sign, ReturnPaths: tokens, Classify: feedback.Classify, Now: sv.now, Log: sv.log,
+		Keys: sv.domains, Sign: sign, ReturnPaths: tokens, Stamps: sv.tokens, Classify: feedback.Classify, Now: sv.now, Log: sv.log,
 	})
 	play = sandbox.New(sandbox.Options{Begin: sv.queue, Now: sv.now, Log: sv.log})
 }
@@ -182,17 +194,24 @@ func (sv *server) buildDoors() {
 	s := sv.settings
 	links := submit.NewLinks(sv.url, sv.ring.Derive("hosted files"))
 	submitter := submit.NewService(submit.Options{Store: sv.store, Domains: sv.domains, Dispatcher: sv.queue, Links: links, Blocked: append([]string{}, s.HTTP.BlockedAttachments...),
+		Marking:  submit.Marking{Base: sv.url},
 		Renderer: render.New(sv.library), Now: sv.now, Log: sv.log})
+	sv.visits = visit.New(visit.Options{Store: sv.store, Log: sv.log})
+	wishes := feedback.NewService(sv.store, sv.now)
+	sv.jobs = job.NewService(job.Options{Store: sv.store, Dir: filepath.Join(s.Storage.DataDir, "jobs"), Node: sv.queue.Node(), Now: sv.now, Log: sv.log})
 	sv.door = httpapi.New(httpapi.Options{Access: sv.access, Memory: sv.store, PublicURL: sv.url, MaxBody: int64(s.HTTP.MaxBody), Now: sv.now, Log: sv.log})
 	b := ThisBuild()
+	reading := archive.NewService(sv.store, sv.tokens)
+	reading.Now = sv.now
 	api := v1.New(v1.Options{
 		Door: sv.door, Access: sv.access, Limits: sv.access.Limits(), Submitter: submitter,
-		Archive: archive.NewService(sv.store), Orders: sv.queue, Domains: sv.domains, Suppressions: sv.store, Templates: sv.library, Links: links,
+		Archive: reading, Erasures: sv.forget, Orders: sv.queue, Domains: sv.domains, Suppressions: wishes, Jobs: sv.jobs, Templates: sv.library, Links: links,
 		Secret: sv.ring.Derive("cursors"), Wake: sv.store.Wake, Health: sv.health,
 		Version: v1.Version{Version: b.Version, Commit: b.Commit, Go: b.Go},
 	})
+	linkDoor := linksdoor.New(linksdoor.Options{Tokens: sv.tokens, Wishes: wishes, Visitors: sv.visits, Now: sv.now, Log: sv.log})
 	sv.ready = &readiness{ping: sv.store.Ping, schema: sv.store.Schema, floor: int64(s.Storage.DiskFloor), now: sv.now, log: sv.log,
 		free: func() (int64, error) { return freeSpace(s.Storage.DataDir) }}
 	metrics := newMetrics(&measured{queue: sv.queue.Stats, depth: sv.store.Depth, door: sv.door.Stats, now: sv.now, log: sv.log})
-	sv.http = sv.door.Server(newHandler(api, sv.ready, guardMetrics(metrics, s.HTTP)))
+	sv.http = sv.door.Server(newHandler(api, linkDoor, sv.ready, guardMetrics(metrics, s.HTTP)))
 }

@@ -77,6 +77,7 @@ type operator interface {
 	createKey(ctx context.Context, n NewKey) (MadeKey, error)
 	schema(ctx context.Context) (Schema, error)
 	examine(ctx context.Context, offline bool) ([]Check, error)
+	backup(ctx context.Context, to io.Writer) error
 }
 
 // socketHandler serves an operator.
@@ -103,6 +104,7 @@ func socketHandler(op operator) http.Handler {
 		checks, err := op.examine(r.Context(), r.URL.Query().Get("offline") == "true")
 		answerSocket(w, checks, err)
 	})
+	mux.HandleFunc("GET /backup", func(w http.ResponseWriter, r *http.Request) { serveBackup(op, w, r) })
 	// For whoever looks why it is slow: go tool pprof reads what
 	// curl --unix-socket data/postroad.sock http://localhost/debug/pprof/profile?seconds=5 gives.
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
@@ -171,19 +173,25 @@ func (r *remote) call(ctx context.Context, method, path string, body, result any
 		return fmt.Errorf("ask the running server: %w", err)
 	}
 	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return faultOf(res)
+	}
 	if text, err = io.ReadAll(io.LimitReader(res.Body, 4<<20)); err != nil {
 		return fmt.Errorf("ask the running server: %w", err)
 	}
-	if res.StatusCode != http.StatusOK {
-		var fault struct {
-			Error string `json:"error"`
-		}
-		if json.Unmarshal(text, &fault) != nil || fault.Error == "" {
-			fault.Error = "the running server answered " + res.Status
-		}
-		return errors.New(fault.Error)
-	}
 	return json.Unmarshal(text, result)
+}
+
+// faultOf reads the sentence of an answer that is none.
+func faultOf(res *http.Response) error {
+	var fault struct {
+		Error string `json:"error"`
+	}
+	text, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
+	if err != nil || json.Unmarshal(text, &fault) != nil || fault.Error == "" {
+		fault.Error = "the running server answered " + res.Status
+	}
+	return errors.New(fault.Error)
 }
 
 func (r *remote) createKey(ctx context.Context, n NewKey) (made MadeKey, err error) {

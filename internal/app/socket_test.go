@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -14,11 +15,21 @@ import (
 type fakeOperator struct {
 	asked NewKey
 	err   error
+	early error // of a backup that does not begin
 }
 
 func (f *fakeOperator) createKey(_ context.Context, n NewKey) (MadeKey, error) {
 	f.asked = n
 	return MadeKey{ID: "key_12345678", Secret: "sk_test_…"}, f.err
+}
+func (f *fakeOperator) backup(_ context.Context, to io.Writer) error {
+	if f.early != nil {
+		return f.early
+	}
+	if _, err := io.WriteString(to, strings.Repeat("backup", 10_000)); err != nil {
+		return err
+	}
+	return f.err
 }
 func (f *fakeOperator) schema(context.Context) (Schema, error) { return Schema{2, 3}, f.err }
 func (f *fakeOperator) examine(_ context.Context, offline bool) ([]Check, error) {
@@ -106,5 +117,30 @@ func TestASocketLeftByACrashIsReplacedAndNobodyAnswersAtIt(t *testing.T) {
 		t.Errorf("after the next start: %v", err)
 	} else {
 		hangUp()
+	}
+}
+
+func TestABackupThroughTheSocketIsWholeOrAnError(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		op   fakeOperator
+		want string
+	}{
+		{fakeOperator{}, ""},
+		{fakeOperator{early: errors.New("no room")}, "no room"},
+		{fakeOperator{err: errors.New("the disk broke")}, "broke off"},
+	} {
+		dir := t.TempDir()
+		serveSocket(t, dir, &c.op)
+		r, hangUp, err := dialServer(t.Context(), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer hangUp()
+		var got strings.Builder
+		err = r.backup(t.Context(), &got)
+		if c.want == "" && (err != nil || got.Len() != 60_000) || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("want %q, got %v and %d bytes", c.want, err, got.Len())
+		}
 	}
 }

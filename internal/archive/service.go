@@ -10,16 +10,28 @@ import (
 )
 
 // Service answers questions about messages.
-type Service struct{ store Store }
+type Service struct {
+	store  Store
+	stamps Stamps
+	// Now judges whether content is still kept: from the second its time is over it is not
+	// given any more, though the store may need a while to remove it. Nil: only what the
+	// store has removed is gone.
+	Now func() time.Time
+}
 
-// NewService reads from a store.
-func NewService(store Store) *Service { return &Service{store} }
+// Stamps gives the copy of a message for one delivery: see tracking.Tokens.
+type Stamps interface {
+	Stamp(c mail.Content, marker string, delivery int64) mail.Content
+}
+
+// NewService reads from a store. Without stamps placeholders are shown as they are stored.
+func NewService(store Store, stamps Stamps) *Service { return &Service{store: store, stamps: stamps} }
 
 // Find gives a message by its id ("msg_…") or by its RFC Message-ID, with or without
 // angle brackets. What the owner does not have is mail.ErrNotFound.
 func (s *Service) Find(ctx context.Context, owner mail.Owner, ref string) (*Record, error) {
 	if id, err := mail.ParseID(mail.PrefixMessage, ref); err == nil {
-		return s.store.Message(ctx, owner, id)
+		return s.kept(s.store.Message(ctx, owner, id))
 	}
 	rfc, ok := strings.CutPrefix(ref, "<")
 	if ok {
@@ -30,12 +42,30 @@ func (s *Service) Find(ctx context.Context, owner mail.Owner, ref string) (*Reco
 	if !ok || rfc == "" || len(rfc) > 998 {
 		return nil, mail.ErrNotFound
 	}
-	return s.store.MessageByRFCID(ctx, owner, rfc)
+	return s.kept(s.store.MessageByRFCID(ctx, owner, rfc))
+}
+
+// kept says of a record whether its content is still given.
+func (s *Service) kept(r *Record, err error) (*Record, error) {
+	if err == nil && s.over(r) {
+		r.HasContent = false
+	}
+	return r, err
+}
+
+// over tells whether the content's time is over. That of an erased message is only kept for
+// somebody else's open delivery.
+func (s *Service) over(r *Record) bool {
+	return r.Message.Erased || s.Now != nil && !r.ContentUntil.IsZero() && !s.Now().Before(r.ContentUntil)
 }
 
 // List gives one page.
 func (s *Service) List(ctx context.Context, q Query) ([]Record, error) {
-	return s.store.Messages(ctx, q)
+	records, err := s.store.Messages(ctx, q)
+	for i := range records {
+		_, _ = s.kept(&records[i], err)
+	}
+	return records, err
 }
 
 // Events is a message's timeline, oldest first.
@@ -48,9 +78,24 @@ func (s *Service) Attempts(ctx context.Context, r *Record) ([]AttemptOf, error) 
 	return s.store.Attempts(ctx, r.Message.Owner, r.Message.Row)
 }
 
-// Content gives the stored bytes, or mail.ErrNoContent.
+// Content gives the stored bytes, or mail.ErrNoContent: also when their time is over and
+// they were not removed yet.
 func (s *Service) Content(ctx context.Context, r *Record) (mail.Content, error) {
+	if s.over(r) {
+		return nil, mail.ErrNoContent
+	}
 	return s.store.Content(ctx, r.Message.Row)
+}
+
+// Copy gives the bytes to be shown. Captured mail is that of its first recipient, with
+// tokens that work, so that they can be tried. Of live mail nobody but the recipient ever
+// holds their tokens: there the placeholders stay, and lead nowhere.
+func (s *Service) Copy(ctx context.Context, r *Record) (mail.Content, error) {
+	c, err := s.Content(ctx, r)
+	if err != nil || r.Message.Stamp == "" || s.stamps == nil || r.Message.Owner.Env != mail.Test || len(r.Deliveries) == 0 {
+		return c, err
+	}
+	return s.stamps.Stamp(c, r.Message.Stamp, r.Deliveries[0].Row), nil
 }
 
 // File opens a hosted file, expired or not; mail.ErrNotFound when it is gone.

@@ -56,7 +56,7 @@ type Record struct {
 	Deliveries   []mail.Delivery
 	LastEvent    *mail.Event
 	Attempts     int
-	ContentUntil time.Time // zero: no end known
+	ContentUntil time.Time // when the content's time is over; zero: some delivery is open, or there is none
 	HasContent   bool
 }
 

@@ -73,6 +73,22 @@ func TestTheEnvironmentWinsOverTheFile(t *testing.T) {
 	}
 }
 
+func TestTheListOfBlockedAttachmentsIsWords(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string][]string{"": {"default"}, "none": nil, "default, .ISO2,application/x-sh": {"default", ".iso2", "application/x-sh"}} {
+		s, err := load(t, "", "POSTROAD_BLOCKED_ATTACHMENTS="+text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(want, s.HTTP.BlockedAttachments); d != "" {
+			t.Errorf("%q: %s", text, d)
+		}
+	}
+	if _, err := load(t, "", "POSTROAD_BLOCKED_ATTACHMENTS=exe"); err == nil || !strings.Contains(err.Error(), `"exe" must be an extension such as .exe, a media type, or 'default'`) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestEveryFaultIsReportedAtOnceWithItsPlace(t *testing.T) {
 	t.Parallel()
 	_, err := load(t, "htp_addr: x\nmx_port: 99999\ndata_dir: {a: b}\nlog: loud\nzzzzzzzzzzzzzzzz: 1\n",

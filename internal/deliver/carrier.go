@@ -28,6 +28,7 @@ type Options struct {
 	Begin       Beginner
 	Resolver    Resolver
 	Guard       Guard       // nil: every address may be dialled
+	Stamps      Stamps      // nil: messages with placeholders wait
 	Contents    Contents    // nil: works bring their content
 	Keys        Keys        // nil: nothing is signed
 	Sign        Signer      // nil: nothing is signed

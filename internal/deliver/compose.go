@@ -17,7 +17,7 @@ const maxHeader = 1 << 20
 
 // compose gets the content and signs it.
 func (t *trip) compose(ctx context.Context) bool {
-	if !t.fetch(ctx) {
+	if !t.fetch(ctx) || !t.stamp() {
 		return false
 	}
 	tx := &t.s.tx
@@ -49,6 +49,20 @@ func (t *trip) fetch(ctx context.Context) bool {
 		return t.ours("get the content", err)
 	}
 	t.content = content
+	return true
+}
+
+// stamp makes the content the copy of the one recipient of this trip.
+func (t *trip) stamp() bool {
+	m := t.job.Message
+	if m.Stamp == "" {
+		return true
+	}
+	stamps := t.s.carrier.o.Stamps
+	if stamps == nil || len(t.job.Works) != 1 {
+		return t.ours("stamp", errors.New("a message with placeholders goes to one recipient at a time"))
+	}
+	t.content = stamps.Stamp(t.content, m.Stamp, t.job.Works[0].Delivery.Row)
 	return true
 }
 

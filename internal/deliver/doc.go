@@ -8,6 +8,7 @@
 //	  compose      content, signature, return path
 //	  begin        the last look before the wire: queue.Store.Begin
 //	  send         one transaction for all recipients, more if the site wants fewer at a time
+//	  (a message whose copies differ, see package tracking, makes a trip for each recipient)
 //	  finish       one mail.Attempt for each recipient
 //
 // Three rules decide what trouble means.

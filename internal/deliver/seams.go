@@ -27,6 +27,11 @@ type Contents interface {
 	Content(ctx context.Context, message int64) (mail.Content, error)
 }
 
+// Stamps gives the copy of a message for one delivery, with its own tokens: see tracking.Tokens.
+type Stamps interface {
+	Stamp(c mail.Content, marker string, delivery int64) mail.Content
+}
+
 // Keys gives what a message of a sending domain is signed with, and its return path.
 type Keys interface {
 	Signing(ctx context.Context, project int64, domain string) (project.Signing, error)

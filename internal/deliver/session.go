@@ -60,6 +60,34 @@ type trip struct {
 
 // Carry tries a job: see [lane.Session].
 func (s *session) Carry(ctx context.Context, soft <-chan struct{}, job *lane.Job) []mail.Attempt {
+	if job.Message.Stamp != "" && len(job.Works) > 1 {
+		return s.carryApart(ctx, soft, job)
+	}
+	t := s.newTrip(job)
+	if t.setOut(ctx, soft) {
+		t.handOver(ctx, soft)
+	}
+	return t.finish()
+}
+
+// carryApart carries a message whose copies differ: one transaction for each recipient,
+// over one connection. When there is no connection to be had, that is so for all that are left.
+func (s *session) carryApart(ctx context.Context, soft <-chan struct{}, job *lane.Job) []mail.Attempt {
+	attempts := make([]mail.Attempt, 0, len(job.Works))
+	for len(attempts) < len(job.Works) {
+		rest := *job
+		rest.Works = job.Works[len(attempts):]
+		t := s.newTrip(&rest)
+		if t.setOut(ctx, soft) {
+			t.narrow()
+			t.handOver(ctx, soft)
+		}
+		attempts = append(attempts, t.finish()...)
+	}
+	return attempts
+}
+
+func (s *session) newTrip(job *lane.Job) *trip {
 	t := &trip{
 		s: s, job: job, began: s.carrier.o.Now(),
 		attempts: make([]mail.Attempt, len(job.Works)), open: make([]int, len(job.Works)),
@@ -71,23 +99,22 @@ func (s *session) Carry(ctx context.Context, soft <-chan struct{}, job *lane.Job
 	if s.client != nil {
 		s.client.Log = &s.log
 	}
-	t.carry(ctx, soft)
-	t.finish()
-	s.tx.Content, s.tx.Header = nil, nil // an idle session holds no message
-	if s.client != nil && !s.client.Usable() {
-		s.Close()
-	}
-	return t.attempts
+	return t
 }
 
-// carry is the trip, step by step; a step that gives false has decided about all works.
-func (t *trip) carry(ctx context.Context, soft <-chan struct{}) {
-	if stopped(ctx, soft) || t.expired() || !t.keys(ctx) {
-		return
-	}
-	if !t.ready(ctx, soft) {
-		return
-	}
+// narrow leaves the others of a trip for the next ones.
+func (t *trip) narrow() {
+	t.job.Works, t.attempts, t.open = t.job.Works[:1:1], t.attempts[:1:1], t.open[:1:1]
+}
+
+// setOut gets a connection. When it gives false it has decided about all works.
+func (t *trip) setOut(ctx context.Context, soft <-chan struct{}) bool {
+	return !stopped(ctx, soft) && !t.expired() && t.keys(ctx) && t.ready(ctx, soft)
+}
+
+// handOver is the rest of the trip, step by step; a step that gives false has decided
+// about all works.
+func (t *trip) handOver(ctx context.Context, soft <-chan struct{}) {
 	if t.compose(ctx) && t.begin(ctx) && t.fits() {
 		t.send(ctx, soft)
 	}
@@ -267,8 +294,19 @@ var adviceFor = map[mail.Class]string{
 	mail.ClassPolicy:   "The recipient's mail server does not talk to this source at the moment.",
 }
 
-// finish fills in what all attempts of the trip share.
-func (t *trip) finish() {
+// finish ends the trip and gives its attempts.
+func (t *trip) finish() []mail.Attempt {
+	t.share()
+	s := t.s
+	s.tx.Content, s.tx.Header = nil, nil // an idle session holds no message
+	if s.client != nil && !s.client.Usable() {
+		s.Close()
+	}
+	return t.attempts
+}
+
+// share fills in what all attempts of the trip have in common.
+func (t *trip) share() {
 	var lines []mail.Line
 	var facts *mail.TLSFacts
 	s, now := t.s, t.s.carrier.o.Now()

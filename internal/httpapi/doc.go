@@ -11,6 +11,9 @@
 //	handle   the dialect's work
 //	answer   rate limit, request id and security headers on every answer: answer.go
 //
+// Routes with Streams set leave bodies of those media types to their handler, which reads
+// them at the client's pace and counted like all others (stream.go).
+//
 // Routes with Once set draw inside [Call.Begin], because a remembered answer comes
 // before the limits: it costs no quota, and no 429 ever hides it (once.go).
 //

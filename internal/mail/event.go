@@ -18,6 +18,9 @@ const (
 	EventExpired            EventType = "message.expired"
 	EventFailed             EventType = "message.failed"
 	EventCancelled          EventType = "message.cancelled"
+	EventUnsubscribed       EventType = "message.unsubscribed"
+	EventOpened             EventType = "message.opened"
+	EventClicked            EventType = "message.clicked"
 	EventSuppressionCreated EventType = "suppression.created"
 	EventSuppressionDeleted EventType = "suppression.deleted"
 	EventDomainCreated      EventType = "domain.created"
@@ -77,5 +80,10 @@ type Detail struct {
 	FeedbackType  string        `json:"feedback_type,omitzero"`
 	ExpiresAt     *time.Time    `json:"expires_at,omitzero"`
 	Recipient     string        `json:"recipient,omitzero"` // of events that are not about a message
-	Object        string        `json:"object,omitzero"`    // id of the domain, key … they are about
+	Method        string        `json:"method,omitzero"`    // of an unsubscribe: one_click, link, mailto, api
+	Topic         string        `json:"topic,omitzero"`     // unsubscribed from; "" = everything
+	Machine       *bool         `json:"machine,omitzero"`   // of opens and clicks: no person did it; Reason names what did
+	UserAgent     string        `json:"user_agent,omitzero"`
+	URL           string        `json:"url,omitzero"`    // followed
+	Object        string        `json:"object,omitzero"` // id of the domain, key … they are about
 }

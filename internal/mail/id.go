@@ -29,7 +29,9 @@ const (
 	PrefixTemplate    = "tmpl"
 	PrefixSuppression = "sup"
 	PrefixProject     = "prj"
+	PrefixJob         = "job"
 	PrefixRequest     = "req"
+	PrefixErasure     = "era"
 	PrefixKey         = "key" // followed by the 8-character key id, not by a UUID
 )
 

@@ -3,7 +3,7 @@ package mail
 import "time"
 
 // Message is what was accepted: one set of bytes, fixed for ever. Only Tags, Metadata,
-// ScheduledAt and SupersededBy change after acceptance.
+// ScheduledAt and SupersededBy change after acceptance, and an erasure empties it.
 type Message struct {
 	ID    ID
 	Row   int64 // its number in the store; the Hyvor dialect's id
@@ -16,9 +16,14 @@ type Message struct {
 	Headers     []Header
 	Attachments []Attachment
 	Size        int64 // of the stored bytes
+	// Stamp is the marker of the placeholders in the bytes, "" when there are none. With
+	// one each recipient's copy has tokens of its own (package tracking), and so a
+	// transaction of its own.
+	Stamp string
 
 	Tier       Tier
 	Topic      string
+	Bypass     bool // an unsubscribe does not stop it; bounces and complaints do
 	Tags       []string
 	Metadata   map[string]string
 	Template   TemplateRef
@@ -35,6 +40,13 @@ type Message struct {
 	ScheduledAt time.Time     // zero: at once
 	ExpiresAt   time.Time     // zero: never
 	AcceptTime  time.Duration // from the request's arrival to the commit
+
+	// ContentSeconds is how long the bytes are kept after the last delivery is final; nil:
+	// as long as the project says.
+	ContentSeconds *int64
+	// Erased: it went to an address that was to be forgotten. What could tell of somebody
+	// was taken out.
+	Erased bool
 }
 
 // SendingDomain is the domain the message is signed for: that of its From address.

@@ -106,7 +106,7 @@ func (w *writer) attachment(a *Attachment) error {
 	w.buf = append(w.buf, "Content-Type: "...)
 	w.buf = append(w.buf, a.content...)
 	w.buf = append(w.buf, "\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: "...)
-	if a.Inline {
+	if a.Inline && !a.readsAsBody() {
 		w.buf = append(w.buf, "inline"...)
 	} else {
 		w.buf = append(w.buf, "attachment"...)
@@ -123,6 +123,13 @@ func (w *writer) attachment(a *Attachment) error {
 		return w.encode(a)
 	}
 	return w.rewrap(a)
+}
+
+// readsAsBody tells of files that readers show as more of the message's text when they
+// are inline (RFC 2183 §2.1), so that the file itself is lost to them.
+func (a *Attachment) readsAsBody() bool {
+	kind, _, _ := strings.Cut(a.content, ";")
+	return kind == "text/plain" || kind == "text/html"
 }
 
 // rewrap writes the base64 of a checked attachment on lines of 76.
@@ -186,13 +193,14 @@ func (w *writer) encodeLines(block []byte, sum hash.Hash) {
 	}
 }
 
-// appendFilename writes the file name parameter: quoted when it is printable ASCII and
-// fits a line, else by RFC 2231, in numbered pieces when it is long.
+// appendFilename writes the file name parameter: quoted when it is printable ASCII, fits
+// a line and cannot be taken for encoded words, which many readers decode within quotes
+// (RFC 2047 §5 forbids it); else by RFC 2231, in numbered pieces when it is long.
 func appendFilename(b []byte, name string) []byte {
 	if name == "" {
 		return b
 	}
-	if len(name) <= 60 && printable(name, false) {
+	if len(name) <= 60 && printable(name, false) && !strings.Contains(name, "=?") {
 		b = append(b, ";\r\n filename="...)
 		return appendQuoted(b, name)
 	}

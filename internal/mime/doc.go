@@ -8,6 +8,10 @@
 // character that ASCII fields cannot hold travels in encoded words. However large the
 // attachments are, writing holds a few dozen kilobytes.
 //
+// Keeping: [ReadOriginal] looks at a message somebody else wrote, refuses what is not
+// made of lines, and lets fields be taken out and put in front; the rest goes out byte for
+// byte. [ReadAddresses] and [DecodeWords] read what stands in its fields.
+//
 // Reading: [Parse] gives the [Parts] of a message (texts, header fields, the list of
 // attachments) within [Limits], and does its best with broken ones; [CopyAttachment]
 // writes one attachment's bytes. [Extract] finds one-time codes and links, for tests

@@ -63,7 +63,7 @@ func AppendField(b []byte, name, value string) []byte {
 	if needsEncoding(value) {
 		b, _ = appendWords(b, value, len(name)+2)
 	} else {
-		b = appendFolded(b, value, len(name)+2)
+		b, _ = appendFolded(b, value, len(name)+2)
 	}
 	return append(b, "\r\n"...)
 }
@@ -77,8 +77,7 @@ func needsEncoding(s string) bool {
 		if c < ' ' && c != '\t' || c >= 0x7f || c == '=' && i+1 < len(s) && s[i+1] == '?' {
 			return true
 		}
-		// A line may break before a blank that follows a word: runs of blanks stay whole.
-		if (c == ' ' || c == '\t') && i > 0 && s[i-1] != ' ' && s[i-1] != '\t' {
+		if foldsAt(s, i) {
 			run = 0
 		}
 		if run++; run > maxWord {
@@ -88,15 +87,26 @@ func needsEncoding(s string) bool {
 	return false
 }
 
+// foldsAt tells whether a line may break before s[i]: a single blank between words.
+// Unfolding takes away the line break alone (RFC 5322 §2.2.3), yet many readers make one
+// blank of it and all the blanks and tabs around it: runs of them, and tabs, stay on
+// their line.
+func foldsAt(s string, i int) bool {
+	return s[i] == ' ' && i > 0 && i+1 < len(s) && !isBlank(s[i-1]) && !isBlank(s[i+1])
+}
+
+func isBlank(c byte) bool { return c == ' ' || c == '\t' }
+
 // appendFolded writes printable ASCII, breaking before blanks so that lines stay
-// within foldAt where they can; taking the breaks out again gives the very value.
-func appendFolded(b []byte, s string, column int) []byte {
+// within foldAt where they can; taking the breaks out again gives the very value. It
+// tells the column it ends in.
+func appendFolded(b []byte, s string, column int) ([]byte, int) {
 	if column+len(s) <= foldAt {
-		return append(b, s...)
+		return append(b, s...), column + len(s)
 	}
-	for len(s) > 0 {
+	for first := true; len(s) > 0; first = false {
 		end := nextFold(s)
-		if column+end > foldAt && (s[0] == ' ' || s[0] == '\t') {
+		if column+end > foldAt && !first {
 			b = append(b, "\r\n"...)
 			column = 0
 		}
@@ -104,19 +114,17 @@ func appendFolded(b []byte, s string, column int) []byte {
 		column += end
 		s = s[end:]
 	}
-	return b
+	return b, column
 }
 
-// nextFold gives the length of the first piece of s: blanks, then a word.
+// nextFold gives the length of the first piece of s: up to where a line may break next.
 func nextFold(s string) int {
-	i := 0
-	for i < len(s) && (s[i] == ' ' || s[i] == '\t') {
-		i++
+	for i := 1; i < len(s); i++ {
+		if foldsAt(s, i) {
+			return i
+		}
 	}
-	for i < len(s) && s[i] != ' ' && s[i] != '\t' {
-		i++
-	}
-	return i
+	return len(s)
 }
 
 // appendWords writes s as encoded words (RFC 2047) in UTF-8, in base64 where quoting
@@ -268,17 +276,26 @@ func appendAddress(b []byte, a mail.Address, column int) ([]byte, int) {
 }
 
 // appendPhrase writes a display name: as atoms, in quotes, or as encoded words when it
-// is not printable ASCII or too long for one line.
+// is not printable ASCII. Long ones are folded at their blanks rather than encoded: some
+// readers leave the blanks between encoded words in a name (RFC 2047 §6.2 takes them out).
 func appendPhrase(b []byte, name string, column int) ([]byte, int) {
 	switch {
-	case len(name) > foldAt-16 || needsEncoding(name) || strings.IndexByte(name, '\t') >= 0:
+	case needsEncoding(name) || strings.IndexByte(name, '\t') >= 0:
 		return appendWords(b, name, column)
 	case isPhrase(name):
-		return append(b, name...), column + len(name)
+		return appendFolded(b, name, column)
 	}
 	start := len(b)
 	b = appendQuoted(b, name)
-	return b, column + len(b) - start
+	if column += len(b) - start; column <= foldAt {
+		return b, column
+	}
+	quoted := string(b[start:])
+	b, column = b[:start], column-len(quoted)
+	if needsEncoding(quoted) { // its backslashes make it too long for a line
+		return appendWords(b, name, column)
+	}
+	return appendFolded(b, quoted, column)
 }
 
 // isPhrase tells whether s is atoms with single blanks between them (RFC 5322 §3.2.5).

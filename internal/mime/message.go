@@ -27,6 +27,11 @@ type Message struct {
 	HTML        string // at least one of HTML and Text should be set
 	Text        string
 	Attachments []Attachment
+
+	// Whole begins what no line break may split in a text, WholeSize bytes each: what is
+	// put in its place later must find it in one piece. "" = nothing.
+	Whole     string
+	WholeSize int
 }
 
 // InjectionError tells of a header field that holds CR, LF or NUL, or whose name is no
@@ -97,14 +102,14 @@ func (m *Message) EstimateSize() int64 {
 
 // Append writes the message to the end of b.
 func (m *Message) Append(b []byte) ([]byte, error) {
-	w := writer{buf: b}
+	w := writer{buf: b, whole: m.Whole, wholeSize: m.WholeSize}
 	err := m.write(&w)
 	return w.buf, err
 }
 
 // WriteTo writes the message to w in pieces of about 32 KB.
 func (m *Message) WriteTo(w io.Writer) (int64, error) {
-	pieces := writer{buf: make([]byte, 0, pieceSize+4096), out: w}
+	pieces := writer{buf: make([]byte, 0, pieceSize+4096), out: w, whole: m.Whole, wholeSize: m.WholeSize}
 	err := m.write(&pieces)
 	if err == nil {
 		err = pieces.flush()
@@ -232,7 +237,7 @@ type Attachment struct {
 	Filename    string
 	ContentType string // "" = application/octet-stream
 	ContentID   string // without angle brackets
-	Inline      bool
+	Inline      bool   // shown within the message; plain text and HTML are attached all the same
 	Base64      []byte
 	Raw         mail.Content
 

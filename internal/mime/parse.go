@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	stdmime "mime"
 	"strings"
 
 	"github.com/emersion/go-message"
 	_ "github.com/emersion/go-message/charset" // texts in other charsets than UTF-8
+	"github.com/emersion/go-message/textproto"
 
 	"github.com/postroad/postroad/internal/mail"
 )
@@ -105,13 +107,14 @@ func (p *parser) read(r io.Reader) error {
 	p.source.r = r
 	br := bufio.NewReader(&p.source)
 	head := p.cleanHeader(br)
-	entity, err := message.ReadWithOptions(io.MultiReader(bytes.NewReader(head), br), &message.ReadOptions{MaxHeaderBytes: p.limits.Header + 4096})
-	if entity == nil {
+	fields, err := textproto.ReadHeader(bufio.NewReader(bytes.NewReader(head)))
+	if err != nil {
 		p.problem("header: " + err.Error())
 		return p.source.err
 	}
-	p.headers(entity)
-	if err := p.entity(entity, 0); err != nil && !errors.Is(err, errStop) {
+	header := message.Header{Header: fields}
+	p.headers(&header)
+	if err := p.entity(header, br, 0); err != nil && !errors.Is(err, errStop) {
 		return err
 	}
 	return p.source.err
@@ -168,8 +171,8 @@ func (p *parser) problem(text string) {
 	}
 }
 
-func (p *parser) headers(e *message.Entity) {
-	fields := e.Header.Fields()
+func (p *parser) headers(h *message.Header) {
+	fields := h.Fields()
 	for fields.Next() {
 		text, err := fields.Text()
 		if err != nil {
@@ -184,49 +187,76 @@ func (p *parser) headers(e *message.Entity) {
 }
 
 // entity reads one part and what is below it.
-func (p *parser) entity(e *message.Entity, depth int) error {
+func (p *parser) entity(h message.Header, body io.Reader, depth int) error {
 	if p.seen++; p.seen > p.limits.Parts || depth > p.limits.Depth {
 		p.parts.Truncated = true
 		p.problem("too many parts, or too deep")
 		return errStop
 	}
-	kind, params, err := e.Header.ContentType()
+	kind, params, err := h.ContentType()
 	if err != nil {
 		p.problem("content type: " + err.Error())
 		kind = "text/plain"
 	}
 	if strings.HasPrefix(kind, "multipart/") && params["boundary"] != "" {
-		return p.multipart(e, depth)
+		return p.multipart(body, params["boundary"], depth)
 	}
-	disposition, names, _ := e.Header.ContentDisposition()
-	filename := names["filename"]
+	disposition, names, _ := h.ContentDisposition()
+	filename := filenameOf(h.Get("Content-Disposition"), names["filename"])
 	if filename == "" {
 		filename = params["name"]
 	}
 	text := kind == "text/plain" || kind == "text/html" || strings.HasPrefix(kind, "multipart/")
 	if text && disposition != "attachment" && filename == "" {
-		return p.text(e.Body, kind)
+		return p.text(p.decoded(h, body), kind)
 	}
-	return p.attachment(e, mail.Attachment{
+	return p.attachment(p.decoded(untyped(h), body), mail.Attachment{
 		Filename: strings.ToValidUTF8(filename, "\ufffd"), ContentType: kind, Inline: disposition == "inline",
-		ContentID: strings.ToValidUTF8(strings.Trim(e.Header.Get("Content-Id"), "<> "), "\ufffd"),
+		ContentID: strings.ToValidUTF8(strings.Trim(h.Get("Content-Id"), "<> "), "\ufffd"),
 	})
 }
 
-func (p *parser) multipart(e *message.Entity, depth int) error {
-	reader := e.MultipartReader()
+// filenameOf gives the name go-message read, which has encoded words decoded wherever
+// they seem to be: right for what old senders write in quotes, wrong for a name written by
+// RFC 2231, which is taken as it stands.
+func filenameOf(disposition, read string) string {
+	if !strings.Contains(strings.ToLower(disposition), "filename*") {
+		return read
+	}
+	if _, params, err := stdmime.ParseMediaType(disposition); err == nil && params["filename"] != "" {
+		return params["filename"]
+	}
+	return read
+}
+
+// untyped is a header without the type, and so without the charset: a file's bytes stay
+// what they are.
+func untyped(h message.Header) message.Header {
+	h = h.Copy()
+	h.Set("Content-Type", "application/octet-stream")
+	return h
+}
+
+// decoded undoes the transfer encoding, and makes text of a known charset UTF-8.
+func (p *parser) decoded(h message.Header, body io.Reader) io.Reader {
+	e, err := message.New(h, body)
+	if err != nil {
+		p.problem(err.Error()) // unknown charset or encoding: still readable
+	}
+	return e.Body
+}
+
+func (p *parser) multipart(body io.Reader, boundary string, depth int) error {
+	reader := textproto.NewMultipartReader(body, boundary)
 	for {
 		part, err := reader.NextPart()
-		if part == nil {
+		if err != nil {
 			if err != io.EOF {
 				p.problem(fmt.Sprintf("multipart: %v", err))
 			}
 			return nil
 		}
-		if err != nil {
-			p.problem(err.Error()) // unknown charset or encoding: still readable
-		}
-		if err := p.entity(part, depth+1); err != nil {
+		if err := p.entity(message.Header{Header: part.Header}, part, depth+1); err != nil {
 			return err
 		}
 	}
@@ -250,7 +280,7 @@ func (p *parser) text(r io.Reader, kind string) error {
 	return nil
 }
 
-func (p *parser) attachment(e *message.Entity, a mail.Attachment) error {
+func (p *parser) attachment(body io.Reader, a mail.Attachment) error {
 	sum, wanted := sha256.New(), len(p.parts.Attachments) == p.wanted
 	var to io.Writer = sum
 	if wanted {
@@ -258,7 +288,7 @@ func (p *parser) attachment(e *message.Entity, a mail.Attachment) error {
 	} else if p.wanted >= 0 {
 		to = io.Discard
 	}
-	n, err := io.Copy(to, e.Body)
+	n, err := io.Copy(to, body)
 	switch {
 	case err != nil && wanted:
 		return fmt.Errorf("copy attachment: %w", err)

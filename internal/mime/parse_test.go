@@ -2,6 +2,8 @@ package mime_test
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"io"
 	"os"
@@ -180,6 +182,45 @@ func TestCodesAndLinksAreFound(t *testing.T) {
 		codes, links := mime.Extract(c.html, c.text)
 		if !reflect.DeepEqual(codes, c.codes) || !reflect.DeepEqual(links, c.links) {
 			t.Errorf("%q %q: got %q %q", c.html, c.text, codes, links)
+		}
+	}
+}
+
+func TestAFileKeepsItsBytesWhateverItsCharset(t *testing.T) {
+	t.Parallel()
+	const file = "Gr\xfc\xdfe\r\nund\n"
+	part := "Content-Type: text/csv; charset=iso-8859-1\r\nContent-Disposition: attachment; filename=a.csv\r\nContent-Transfer-Encoding: base64\r\n\r\n" +
+		base64.StdEncoding.EncodeToString([]byte(file)) + "\r\n"
+	for name, raw := range map[string]string{
+		"a part":      "Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n" + part + "--x--\r\n",
+		"the message": part,
+	} {
+		parts, err := mime.Parse(strings.NewReader(raw), mime.Limits{})
+		if err != nil || len(parts.Attachments) != 1 {
+			t.Fatalf("%s: %+v, %v", name, parts, err)
+		}
+		a := parts.Attachments[0]
+		if a.ContentType != "text/csv" || a.Size != int64(len(file)) || a.SHA256 != sha256.Sum256([]byte(file)) {
+			t.Errorf("%s: %+v", name, a)
+		}
+		var back bytes.Buffer
+		if err := mime.CopyAttachment(&back, strings.NewReader(raw), 0, mime.Limits{}); err != nil || back.String() != file {
+			t.Errorf("%s: %q, %v", name, back.String(), err)
+		}
+	}
+}
+
+func TestEncodedWordsInAFileNameAreReadWhereOldSendersWriteThem(t *testing.T) {
+	t.Parallel()
+	for written, want := range map[string]string{
+		`filename="=?utf-8?q?Gr=C3=BC=C3=9Fe.txt?="`:   "Grüße.txt",
+		"filename*=utf-8''%3D%3Futf-8%3Fq%3Fx%3F%3D":   "=?utf-8?q?x?=",
+		"filename*0*=utf-8''Gr%C3%BC; filename*1=ssen": "Grüssen",
+	} {
+		raw := "Content-Type: application/pdf\r\nContent-Disposition: attachment; " + written + "\r\n\r\nx\r\n"
+		parts, err := mime.Parse(strings.NewReader(raw), mime.Limits{})
+		if err != nil || len(parts.Attachments) != 1 || parts.Attachments[0].Filename != want {
+			t.Errorf("%s: %+v, %v", written, parts, err)
 		}
 	}
 }

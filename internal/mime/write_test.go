@@ -185,6 +185,67 @@ func TestHeaderFieldsReadBackWhateverIsInThem(t *testing.T) {
 	}
 }
 
+func TestFieldsFoldOnlyWhereAllReadersUnfoldAlike(t *testing.T) {
+	t.Parallel()
+	m := letter()
+	m.Subject = strings.Repeat("word     ", 40) + strings.Repeat("single ", 30) + strings.Repeat("\ttab", 40)
+	head, _, _ := strings.Cut(write(t, m), "\r\n\r\n")
+	folds := 0
+	for i := range len(head) - 3 {
+		if head[i:i+3] == "\r\n " {
+			folds++
+			if strings.ContainsAny(head[i-1:i]+head[i+3:i+4], " \t") {
+				t.Errorf("a fold within a run of blanks: %q", head[i-5:i+8])
+			}
+		}
+	}
+	if folds < 3 || strings.Contains(head, "\r\n\t") {
+		t.Errorf("%d folds in\n%q", folds, head)
+	}
+}
+
+func TestALongNameOfASCIIIsFoldedAndNotEncoded(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{strings.Repeat("Augusta Ada ", 20) + "King", strings.Repeat("King, Ada ", 20) + "\"x\"", strings.Repeat("D", 200)} {
+		m := letter()
+		m.To = []mail.Address{{Name: name, Email: "ada@example.com"}, {Email: "bob@example.com"}}
+		raw := write(t, m)
+		if strings.Contains(raw, "=?utf-8?") {
+			t.Errorf("%.30q is encoded:\n%s", name, raw)
+		}
+		for line := range strings.SplitSeq(raw, "\r\n") {
+			if len(line) > 78 && !strings.Contains(line, strings.Repeat("D", 200)) {
+				t.Errorf("a line of %d octets: %s", len(line), line)
+			}
+		}
+		std, err := netmail.ReadMessage(strings.NewReader(raw))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if to, err := std.Header.AddressList("To"); err != nil || len(to) != 2 || to[0].Name != name {
+			t.Errorf("%.30q reads back as %v, %v", name, to, err)
+		}
+	}
+	quotes := letter()
+	quotes.To = []mail.Address{{Name: strings.Repeat(`"`, 600), Email: "ada@example.com"}} // 1200 octets in quotes
+	for line := range strings.SplitSeq(write(t, quotes), "\r\n") {
+		if len(line) > 998 {
+			t.Errorf("a line of %d octets", len(line))
+		}
+	}
+}
+
+func TestATextFileIsAttachedEvenWhenItShouldBeInline(t *testing.T) {
+	t.Parallel()
+	for kind, want := range map[string]string{"text/plain; charset=utf-8": "attachment", "TEXT/HTML": "attachment", "text/calendar": "inline", "image/png": "inline"} {
+		m := letter()
+		m.Attachments = []mime.Attachment{{Filename: "f", ContentType: kind, Inline: true, Base64: []byte("aGVsbG8=")}}
+		if raw := write(t, m); !strings.Contains(raw, "Content-Disposition: "+want+";") {
+			t.Errorf("%s is not written as %s:\n%s", kind, want, raw)
+		}
+	}
+}
+
 // sameName compares ignoring what net/mail does to blanks and controls in phrases.
 func sameName(a, b string) bool {
 	return strings.Join(strings.Fields(a), " ") == strings.Join(strings.Fields(b), " ")
@@ -229,7 +290,7 @@ func TestNoFieldCanAddAnother(t *testing.T) {
 
 func TestFileNamesTravelWhateverTheyAre(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"invoice.pdf", `a "quoted" \ name.txt`, "Rechnung Übersicht.pdf", strings.Repeat("long name ", 20) + ".pdf", strings.Repeat("文件", 60) + ".pdf", "a;b=c.txt", "100%.txt", ""} {
+	for _, name := range []string{"invoice.pdf", `a "quoted" \ name.txt`, "Rechnung Übersicht.pdf", strings.Repeat("long name ", 20) + ".pdf", strings.Repeat("文件", 60) + ".pdf", "a;b=c.txt", "100%.txt", "=?utf-8?q?word=2Etxt?=", " blanks ", ""} {
 		m := letter()
 		m.Attachments = []mime.Attachment{{Filename: name, ContentType: "application/pdf", Base64: []byte("aGVsbG8=")}}
 		parts, err := mime.Parse(strings.NewReader(write(t, m)), mime.Limits{})
@@ -434,4 +495,29 @@ func ExampleMessage() {
 	// Content-Transfer-Encoding: 7bit
 	//
 	// Hi.
+}
+
+func TestWhatMustStayWholeIsNeverSplit(t *testing.T) {
+	t.Parallel()
+	piece := "qqqqqqqqqqqqqabcdefghijklmnopqrs" // 32
+	for before := range 160 {
+		html := "é" + strings.Repeat("x", before) + piece + piece + " and more behind it\r\n" + piece
+		m := &mime.Message{ID: "1@acme.test", From: mail.Address{Email: "a@acme.test"}, HTML: html, Whole: piece[:13], WholeSize: len(piece)}
+		raw, err := m.Append(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(raw), piece); n != 3 {
+			t.Fatalf("%d before: %d of 3 in one piece: %q", before, n, raw)
+		}
+		for line := range strings.SplitSeq(string(raw), "\r\n") {
+			if len(line) > 76 {
+				t.Fatalf("a line of %d: %q", len(line), line)
+			}
+		}
+		parts, err := mime.Parse(bytes.NewReader(raw), mime.Limits{})
+		if err != nil || strings.TrimRight(parts.HTML, "\r\n") != html {
+			t.Fatalf("%d before: read back %q", before, parts.HTML)
+		}
+	}
 }

@@ -19,6 +19,9 @@ type writer struct {
 	out     io.Writer // nil: everything stays in buf
 	written int64
 	tail    [2]byte // the last bytes that went out
+
+	whole     string // see [Message]
+	wholeSize int
 }
 
 // relieve passes on what was gathered once it is a piece. Text is taken in steps no
@@ -168,9 +171,16 @@ func (w *writer) lines(s string) error {
 // quoted writes text as quoted-printable (RFC 2045 §6.7). Line ends become CRLF; blanks
 // before them are encoded; a soft break never splits a character of valid UTF-8.
 func (w *writer) quoted(s string) error {
-	b, column := w.buf, 0
+	b, column, whole := w.buf, 0, w.nextWhole(s, 0)
 	for i := 0; i < len(s); {
 		c := s[i]
+		if i == whole {
+			if column+w.wholeSize > maxQuoted-1 && column > 0 {
+				b = append(b, "=\r\n"...)
+				column = 0
+			}
+			whole = w.nextWhole(s, i+w.wholeSize)
+		}
 		if c == '\n' || c == '\r' {
 			b = append(b, "\r\n"...)
 			if column = 0; c == '\r' && i+1 < len(s) && s[i+1] == '\n' {
@@ -216,6 +226,17 @@ func (w *writer) quoted(s string) error {
 	}
 	w.buf = b
 	return nil
+}
+
+// nextWhole is where at or after i the next piece begins that must not be split, or -1.
+func (w *writer) nextWhole(s string, i int) int {
+	if w.whole == "" || i >= len(s) {
+		return -1
+	}
+	if at := strings.Index(s[i:], w.whole); at >= 0 {
+		return i + at
+	}
+	return -1
 }
 
 // endsLine tells whether nothing of the line is left: what follows is its end.

@@ -111,6 +111,14 @@ func (a *Access) UpdateProject(ctx context.Context, by Principal, ifVersion int6
 	return kept, err
 }
 
+// trackingHost brings the name of a host for links into the form we compare.
+func trackingHost(s string) (string, error) {
+	if s == "" {
+		return "", nil
+	}
+	return mail.ASCIIDomain(s)
+}
+
 func judgeSettings(s *Settings) mail.Faults {
 	var f mail.Faults
 	fault := func(field, message string) {
@@ -137,6 +145,11 @@ func judgeSettings(s *Settings) mail.Faults {
 	}
 	if len(s.DefaultFrom) > 512 {
 		fault("default_from", "default_from is too long.")
+	}
+	if host, err := trackingHost(s.TrackingHost); err != nil {
+		fault("tracking_host", "tracking_host is a host name of yours without scheme, port and path, e.g. 'track.acme.test', that leads to this server over https.")
+	} else {
+		s.TrackingHost = host
 	}
 	if len(s.AllowedDomains) > 1000 {
 		fault("allowed_domains", "At most 1000 domains.")

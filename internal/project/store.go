@@ -69,6 +69,9 @@ type Settings struct {
 	RatePerMinute     *int     `json:"rate_per_minute"`           // nil: the operator's default; 0: unlimited
 	UnverifiedDomains string   `json:"unverified_domains"`        // "reject" or "warn"
 	AllowedDomains    []string `json:"allowed_domains"`
+	TrackOpens        bool     `json:"track_opens,omitzero"`
+	TrackClicks       bool     `json:"track_clicks,omitzero"`
+	TrackingHost      string   `json:"tracking_host,omitzero"` // of links in mail, https; "" = the public URL
 }
 
 // Key is an API key; its secret is known by hash only.

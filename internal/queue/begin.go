@@ -81,7 +81,7 @@ func (a *ask) learn() {
 func (q *Queue) beginning(w *mail.Work, site string, now time.Time, event *mail.Event) Beginning {
 	b := Beginning{
 		Lease: w.Lease, Message: w.Message.Row, Address: mail.FoldAddress(w.Delivery.Address),
-		Topic: w.Message.Topic, Owner: w.Delivery.Owner, Site: site,
+		Topic: w.Message.Topic, Bypass: w.Message.Bypass, Owner: w.Delivery.Owner, Site: site,
 	}
 	if w.Delivery.AcceptedAt.IsZero() {
 		*event = q.event(w, mail.EventAccepted, now)

@@ -83,6 +83,7 @@ type Beginning struct {
 	Message int64  // row
 	Address string // folded
 	Topic   string
+	Bypass  bool // an unsubscribe does not stop it
 	Owner   mail.Owner
 	// Accepted is the event of the delivery's first way into a lane, nil on later
 	// tries; with it the status becomes Accepted.

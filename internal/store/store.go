@@ -7,12 +7,15 @@ package store
 
 import (
 	"context"
+	"io"
 
 	"github.com/postroad/postroad/internal/archive"
 	"github.com/postroad/postroad/internal/feedback"
+	"github.com/postroad/postroad/internal/job"
 	"github.com/postroad/postroad/internal/project"
 	"github.com/postroad/postroad/internal/queue"
 	"github.com/postroad/postroad/internal/render"
+	"github.com/postroad/postroad/internal/retention"
 	"github.com/postroad/postroad/internal/submit"
 )
 
@@ -23,8 +26,10 @@ type Store interface {
 	queue.Reporter
 	archive.Store
 	feedback.Store
+	job.Store
 	project.Store
 	render.Store
+	retention.Store
 
 	// Migrate brings the schema up to this binary's; a second call does nothing. A
 	// schema newer than the binary's is an error, and nothing is touched.
@@ -36,5 +41,8 @@ type Store interface {
 	// Wake gives a channel that is closed at the next commit of events of any owner;
 	// call again for the one after. For waiting readers, never for correctness.
 	Wake() <-chan struct{}
+	// Copy gives a consistent copy while all goes on, as files with names relative to the
+	// data directory. It holds nothing of what was removed before.
+	Copy(ctx context.Context, give func(name string, size int64, from io.Reader) error) error
 	Close() error
 }

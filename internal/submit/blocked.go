@@ -24,7 +24,7 @@ var blockedDefault = strings.Fields(`
 // extension with its dot (".exe"), a media type, or "default", the built-in list.
 func CheckBlocked(word string) error {
 	kind, _, isType := strings.Cut(word, "/")
-	if word == "default" || isType && kind != "" || len(word) > 1 && word[0] == '.' && strings.LastIndexByte(word, '.') == 0 && !isType {
+	if word == "default" || isType && kind != "" && kind[0] != '.' || len(word) > 1 && word[0] == '.' && strings.LastIndexByte(word, '.') == 0 && !isType {
 		return nil
 	}
 	return errors.New("must be an extension such as .exe, a media type, or 'default'")

@@ -190,10 +190,12 @@ var types = map[string]string{
 // compose puts the judged parts into a message.
 func (d *draft) compose() *mime.Message {
 	d.message.RFCID = render.MessageID(d.message.ID, d.message.From)
-	return d.s.renderer.Message(&render.Input{
+	m := d.s.renderer.Message(&render.Input{
 		MessageID: d.message.RFCID, At: d.now, From: d.message.From, ReplyTo: d.message.ReplyTo, To: d.addresses(mail.To), Cc: d.addresses(mail.Cc),
 		Headers: d.headers, Attachments: d.files, Body: d.body,
 	})
+	d.mark(m)
+	return m
 }
 
 // finish writes all that is kept: the hosted files, then the message.

@@ -9,6 +9,12 @@
 //	          this node's lease                                       accept.go
 //	hands on  what it leased to the [Dispatcher], without a claim
 //
+// [Service.SubmitBatch] takes many messages the same way, one after another, into one
+// commit (batch.go). [Service.SubmitRaw] takes one that came finished and keeps its bytes
+// (raw.go, rawheader.go). [Service.Hold] puts aside what may be too large for memory before
+// it is known what it is (hold.go). Hosted attachments are kept apart behind signed [Links]
+// (hosted.go, link.go).
+//
 // [Service.Resend] makes a new message of an old one's bytes and goes the same way from
 // the third step on.
 package submit

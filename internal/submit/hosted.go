@@ -79,7 +79,7 @@ func (d *draft) link() {
 
 // linkText replaces hosted:NAME and appends what was not referred to.
 func linkText(s string, files []hosted, until time.Time) string {
-	out, used := replaceReferences(s, files, func(before, rest string) (string, int) {
+	out, used := replaceReferences(s, files, func(_, rest string) (string, int) {
 		for _, i := range byLength(files) {
 			for _, name := range [...]string{files[i].Filename, url.PathEscape(files[i].Filename)} {
 				if strings.HasPrefix(rest, name) && !goesOn(rest[len(name):]) {
@@ -209,6 +209,8 @@ func describe(h *hosted, until time.Time) string {
 
 func readableSize(n int64) string {
 	switch {
+	case n == 1:
+		return "1 byte"
 	case n < 1000:
 		return strconv.FormatInt(n, 10) + " bytes"
 	case n < 1000_000:

@@ -14,6 +14,7 @@ import (
 	"github.com/postroad/postroad/internal/mime"
 	"github.com/postroad/postroad/internal/project"
 	"github.com/postroad/postroad/internal/render"
+	"github.com/postroad/postroad/internal/tracking"
 )
 
 // draft is one request on its way to becoming a message, and what is wrong with it.
@@ -28,6 +29,8 @@ type draft struct {
 	body       render.Body
 	headers    []mail.Header
 	files      []mime.Attachment
+	oneClick   bool            // recipients can unsubscribe by our link
+	track      tracking.Wanted // what is counted
 	hosted     []hosted
 	kept       []NewFile // the hosted ones, once they are on disk
 	toDisk     bool      // the bytes go to disk however few they are
@@ -77,6 +80,7 @@ func (d *draft) judge(ctx context.Context) error {
 	d.readAttachments()
 	d.readTimes()
 	d.readLabels()
+	d.readWishes()
 	if err := d.verdict(); err != nil {
 		return err
 	}
@@ -109,7 +113,10 @@ func (d *draft) readDoor() {
 	}
 }
 
-// readLabels judges tier, topic, tags, metadata and supersedes.
+// maxContentSeconds is what a project's content_retention_days may be, in seconds.
+const maxContentSeconds = 3650 * 24 * 3600
+
+// readLabels judges how long the content is kept, tier, topic, tags, metadata and supersedes.
 func (d *draft) readLabels() {
 	m := d.message
 	tier, ok := mail.ParseTier(d.r.Tier)
@@ -117,6 +124,10 @@ func (d *draft) readLabels() {
 		d.fault("invalid_value", "priority", "'priority' is 'urgent', 'normal' or 'bulk'.")
 	}
 	m.Tier = tier
+	if keep := d.r.ContentSeconds; keep != nil && (*keep < 0 || *keep > maxContentSeconds) {
+		d.fault("invalid_value", "content_retention_seconds", fmt.Sprintf("'content_retention_seconds' is between 0 and %d (ten years).", int64(maxContentSeconds)))
+	}
+	m.ContentSeconds = d.r.ContentSeconds
 	d.label("topic", d.r.Topic, d.s.limits.Topic)
 	d.label("supersedes", d.r.Supersedes, d.s.limits.Supersedes)
 	if len(d.r.Tags) > d.s.limits.Tags {

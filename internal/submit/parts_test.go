@@ -102,7 +102,7 @@ func (f *fakeStore) AcceptBatch(ctx context.Context, b *submit.BatchAcceptance) 
 		r.Refused = true
 		return r, nil
 	}
-	if r.Items, err = f.Accept(ctx, b.Items); err == nil && b.Answer != nil {
+	if r.Items, err = f.Accept(ctx, b.Items); err == nil && b.Answer != nil && len(r.Items) == len(b.Items) {
 		r.Answer = b.Answer(r.Items)
 	}
 	return r, err

@@ -12,6 +12,7 @@ import (
 	"github.com/postroad/postroad/internal/mime"
 	"github.com/postroad/postroad/internal/project"
 	"github.com/postroad/postroad/internal/render"
+	"github.com/postroad/postroad/internal/tracking"
 )
 
 // A message that comes whole, over HTTP or SMTP, keeps its bytes: [ReadRaw] looks at
@@ -128,6 +129,7 @@ func (d *draft) judgeRaw(ctx context.Context, h *rawHeader) (*mime.Parts, error)
 	}
 	d.readTimes()
 	d.readLabels()
+	d.readUnsubscribe(len(h.header.Values("List-Unsubscribe")) > 0)
 	h.describe(d.message)
 	d.message.Size = h.header.Size
 	if line := h.header.LongLine; line > 0 {
@@ -201,6 +203,15 @@ func (d *draft) complete(h *mime.Original) {
 	if d.message.RFCID == "" {
 		d.message.RFCID = render.MessageID(d.message.ID, d.message.From)
 		h.Put("Message-ID", "<"+d.message.RFCID+">")
+	}
+	if base := d.linkBase(); d.oneClick && base != "" {
+		marks := tracking.NewMarks(base)
+		list, post := marks.Unsubscribe(d.s.marking.MailHost)
+		h.Put("List-Unsubscribe", list)
+		if len(h.Values("List-Unsubscribe-Post")) == 0 {
+			h.Put("List-Unsubscribe-Post", post)
+		}
+		d.message.Stamp = marks.Marker()
 	}
 	if len(h.Values("Date")) == 0 {
 		h.Put("Date", d.now.Format("Mon, 02 Jan 2006 15:04:05 -0700"))

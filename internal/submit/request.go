@@ -42,9 +42,15 @@ type Request struct {
 	SendAt     time.Time     // zero = at once
 	ExpiresIn  *int64        // seconds
 	Supersedes string
+	Tracking   Tracking
+
+	ListUnsubscribe   string // "auto" (also ""), "always" or "none"
+	BypassUnsubscribe bool
+
 	ResentFrom mail.ID
 
-	MaxRecipients int // 0 = the limit of Limits
+	MaxRecipients  int    // 0 = the limit of Limits
+	ContentSeconds *int64 // how long the bytes are kept after the last delivery is final; nil = the project's setting
 
 	DryRun bool
 	Strict bool // ?strict=true: unknown fields are faults

@@ -85,6 +85,8 @@ func (d *draft) inherit(old *mail.Message) {
 	m := d.message
 	m.From, m.ReplyTo, m.Subject, m.Headers, m.Attachments = old.From, old.ReplyTo, old.Subject, old.Headers, old.Attachments
 	m.Tier, m.Topic, m.Tags, m.Metadata, m.Template = old.Tier, old.Topic, slices.Clone(old.Tags), old.Metadata, old.Template
+	m.ContentSeconds = old.ContentSeconds
+	m.Stamp, m.Bypass = old.Stamp, old.Bypass && mayBypass(d.who) // the bytes are the old ones, with their placeholders
 	m.ResentFrom = old.ID
 	m.RFCID = render.MessageID(m.ID, m.From)
 }

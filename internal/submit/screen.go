@@ -12,7 +12,7 @@ import (
 // screen finds recipients on the suppression list. They are not a fault of the caller's
 // unless the project wants that.
 func (d *draft) screen(ctx context.Context) error {
-	if err := d.s.findSuppressed(ctx, d.who.Owner, d.recipients, d.message.Topic, d.now); err != nil {
+	if err := d.s.findSuppressed(ctx, d.who.Owner, d.recipients, d.message, d.now); err != nil {
 		return err
 	}
 	if !rejectsSuppressed(d.who) {
@@ -30,13 +30,14 @@ func rejectsSuppressed(who project.Principal) bool {
 	return who.Project != nil && who.Project.Settings.OnSuppressed == "reject"
 }
 
-// findSuppressed asks once for all recipients.
-func (s *Service) findSuppressed(ctx context.Context, owner mail.Owner, to []recipient, topic string, now time.Time) error {
+// findSuppressed asks once for all recipients. A bypass is of unsubscribes only: they are
+// the lightest cause, so what is reported as one is nothing else besides.
+func (s *Service) findSuppressed(ctx context.Context, owner mail.Owner, to []recipient, m *mail.Message, now time.Time) error {
 	addresses := make([]string, len(to))
 	for i := range to {
 		addresses[i] = to[i].folded
 	}
-	found, err := s.store.Suppressed(ctx, owner, addresses, topic, now)
+	found, err := s.store.Suppressed(ctx, owner, addresses, m.Topic, now)
 	if err != nil {
 		return fmt.Errorf("look up suppressions: %w", err)
 	}
@@ -44,7 +45,7 @@ func (s *Service) findSuppressed(ctx context.Context, owner mail.Owner, to []rec
 		return nil
 	}
 	for i := range to {
-		if by, ok := found[to[i].folded]; ok {
+		if by, ok := found[to[i].folded]; ok && !(m.Bypass && by.Kind == mail.KindUnsubscribe) {
 			to[i].suppressed = &mail.SuppressedBy{
 				ID: by.ID, Public: by.ID.Text(mail.PrefixSuppression), Reason: by.Reason, Kind: by.Kind, Since: by.CreatedAt,
 			}

@@ -26,6 +26,7 @@ type Options struct {
 	Now        func() time.Time // nil: time.Now
 	Limits     Limits           // zero fields: the defaults
 	Links      *Links           // of hosted files; nil: none can be hosted
+	Marking    Marking          // of links to unsubscribe and to count; zero: there are none
 	Blocked    []string         // attachments that are refused, see [Blocked]; nil: the built-in list
 	Log        *slog.Logger     // nil: slog.Default
 }
@@ -39,6 +40,7 @@ type Service struct {
 	now        func() time.Time
 	limits     Limits
 	links      *Links
+	marking    Marking
 	blocked    map[string]bool
 	log        *slog.Logger
 }
@@ -47,7 +49,7 @@ type Service struct {
 func NewService(o Options) *Service {
 	s := &Service{
 		store: o.Store, domains: o.Domains, renderer: o.Renderer, dispatcher: o.Dispatcher,
-		now: o.Now, limits: o.Limits.orDefaults(), links: o.Links, blocked: expandBlocked(o.Blocked), log: o.Log,
+		now: o.Now, limits: o.Limits.orDefaults(), links: o.Links, marking: o.Marking, blocked: expandBlocked(o.Blocked), log: o.Log,
 	}
 	if s.now == nil {
 		s.now = time.Now

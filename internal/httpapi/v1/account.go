@@ -8,6 +8,7 @@ import (
 	"github.com/postroad/postroad/internal/httpapi"
 	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/project"
+	"github.com/postroad/postroad/internal/submit"
 )
 
 type projectRef struct {
@@ -71,6 +72,8 @@ type projectOut struct {
 	HostedDays        int            `json:"hosted_link_days"`
 	RateLimit         rateOut        `json:"rate_limit"`
 	AllowedDomains    []string       `json:"allowed_domains"`
+	Tracking          trackingOut    `json:"tracking"`
+	TrackingHost      *string        `json:"tracking_host"`
 	UnverifiedDomains string         `json:"unverified_domains"`
 	CreatedAt         string         `json:"created_at"`
 	Warnings          []mail.Warning `json:"warnings,omitempty"`
@@ -84,7 +87,7 @@ func (a *API) showProject(c *httpapi.Call, p *project.Project, warnings []mail.W
 	}
 	out := projectOut{ID: p.ID.Text(mail.PrefixProject), Object: "project", Name: p.Name, Suspended: p.Suspended, DefaultFrom: orNull(s.DefaultFrom),
 		OnSuppressed: s.OnSuppressed, StrictFields: s.StrictFields, ContentDays: s.ContentDays, EventDays: s.EventDays, HostedDays: cmp.Or(s.HostedDays, 30), RateLimit: rateOut{&rate},
-		AllowedDomains: s.AllowedDomains, UnverifiedDomains: s.UnverifiedDomains, CreatedAt: p.CreatedAt.UTC().Format(stampLayout), Warnings: warnings}
+		AllowedDomains: s.AllowedDomains, Tracking: trackingOut{s.TrackOpens, s.TrackClicks}, TrackingHost: orNull(s.TrackingHost), UnverifiedDomains: s.UnverifiedDomains, CreatedAt: p.CreatedAt.UTC().Format(stampLayout), Warnings: warnings}
 	c.ETag(p.Version)
 	give(c, http.StatusOK, out)
 }
@@ -92,7 +95,12 @@ func (a *API) showProject(c *httpapi.Call, p *project.Project, warnings []mail.W
 func (a *API) getProject(c *httpapi.Call) { a.showProject(c, c.Who.Project, nil) }
 
 var projectFields = []string{"default_from", "on_suppressed", "strict_fields", "content_retention_days", "event_retention_days", "hosted_link_days", "rate_limit",
-	"allowed_domains", "unverified_domains"}
+	"allowed_domains", "unverified_domains", "tracking", "tracking_host"}
+
+type trackingOut struct {
+	Opens  bool `json:"opens"`
+	Clicks bool `json:"clicks"`
+}
 
 func (a *API) patchProject(c *httpapi.Call) {
 	var changes []func(*project.Settings)
@@ -159,6 +167,28 @@ func patchSetting(f *form, name string, v value, set func(func(*project.Settings
 			list = f.texts(name, v)
 		}
 		set(func(s *project.Settings) { s.AllowedDomains = list })
+	case "tracking_host":
+		host := ""
+		if !null {
+			host, _ = f.text(name, v)
+		}
+		set(func(s *project.Settings) { s.TrackingHost = host })
+	case "tracking":
+		body := sendBody{r: &submit.Request{}}
+		if off := false; null {
+			body.r.Tracking = submit.Tracking{Opens: &off, Clicks: &off}
+		} else {
+			body.tracking(v)
+		}
+		f.faults, f.unknown = append(f.faults, body.faults...), append(f.unknown, body.unknown...)
+		set(func(s *project.Settings) {
+			if is := body.r.Tracking.Opens; is != nil {
+				s.TrackOpens = *is
+			}
+			if is := body.r.Tracking.Clicks; is != nil {
+				s.TrackClicks = *is
+			}
+		})
 	}
 }
 

@@ -39,6 +39,7 @@ type Archive interface {
 	Events(ctx context.Context, r *archive.Record) ([]mail.Event, error)
 	Attempts(ctx context.Context, r *archive.Record) ([]archive.AttemptOf, error)
 	Content(ctx context.Context, r *archive.Record) (mail.Content, error)
+	Copy(ctx context.Context, r *archive.Record) (mail.Content, error)
 	File(ctx context.Context, id mail.ID) (mail.File, io.ReadSeekCloser, error)
 }
 
@@ -76,6 +77,8 @@ type Options struct {
 	Orders       Orders
 	Domains      Domains
 	Suppressions Suppressions
+	Erasures     Erasures
+	Jobs         Jobs
 	Templates    Templates
 	Secret       [32]byte // signs cursors; the same on every node
 
@@ -112,6 +115,7 @@ func (a *API) routes() []httpapi.Route {
 		all = append(all, r)
 	}
 	once := func(r *httpapi.Route) { r.Once = true }
+	stream := func(r *httpapi.Route) { r.NoBody = true } // the handler reads it
 	public := func(r *httpapi.Route) { r.Public = true }
 	const get, post, patch, del = http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete
 
@@ -142,6 +146,9 @@ func (a *API) routes() []httpapi.Route {
 	add(get, "/v1/me", "", a.me)
 	add(get, "/v1/project", "project.read", a.getProject)
 	add(patch, "/v1/project", "project.write", a.patchProject)
+
+	add(post, "/v1/erasures", "project.write", a.orderErasure, once)
+	add(get, "/v1/erasures/{erasure}", "project.read", a.getErasure)
 
 	add(post, "/v1/domains", "domains.write", a.createDomain, once)
 	add(get, "/v1/domains", "domains.read", a.listDomains)
@@ -174,8 +181,17 @@ func (a *API) routes() []httpapi.Route {
 	add(post, "/v1/suppressions", "suppressions.write", a.addSuppression, once)
 	add(get, "/v1/suppressions", "suppressions.read", a.listSuppressions)
 	add(post, "/v1/suppressions/check", "suppressions.read", a.checkSuppressions, once)
+	add(post, "/v1/suppressions/batch", "suppressions.write", a.batchSuppressions, once)
+	add(post, "/v1/suppressions/import", "suppressions.write", a.importSuppressions, once, stream)
+	add(get, "/v1/suppressions/export", "suppressions.read", a.exportSuppressions)
 	add(get, "/v1/suppressions/{suppression}", "suppressions.read", a.getSuppression)
 	add(del, "/v1/suppressions/{suppression}", "suppressions.write", a.deleteSuppression)
+
+	add(post, "/v1/unsubscribes", "suppressions.write", a.addUnsubscribe, once)
+	add(get, "/v1/unsubscribes", "suppressions.read", a.listUnsubscribes)
+	add(del, "/v1/unsubscribes/{suppression}", "suppressions.write", a.deleteUnsubscribe)
+	add(get, "/v1/jobs/{id}", "", a.getJob)
+	add(post, "/v1/jobs/{id}/cancel", "", a.cancelJob)
 
 	add(get, "/v1/sandbox/messages", "messages.content", a.listSandbox)
 	add(get, "/v1/sandbox/messages/wait", "messages.content", a.waitSandbox)

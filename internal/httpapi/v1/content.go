@@ -34,7 +34,7 @@ func (a *API) open(c *httpapi.Call) (*archive.Record, mail.Content, io.ReadClose
 	if !ok {
 		return nil, nil, nil, false
 	}
-	content, err := a.o.Archive.Content(c.Context(), r)
+	content, err := a.o.Archive.Copy(c.Context(), r)
 	if err != nil {
 		c.Fail(err)
 		return nil, nil, nil, false

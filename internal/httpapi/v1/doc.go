@@ -14,6 +14,10 @@
 // accepting, and the look-up is made only where something else would be answered: so a
 // new message costs no read.
 //
+// POST /v1/messages/batch is [API.sendBatch] (batch.go, batchitem.go, batchanswer.go), raw
+// is [API.sendRaw]; multipart.go reads files beside the JSON, hosted.go serves those that
+// are kept behind links.
+//
 // Everything else reads from the archive ([messages.go], [content.go]), orders changes
 // from the queue ([change.go]), or manages keys, domains, suppressions and the project.
 // Shapes that go out are in shape.go; cursors, bound to their filter, in cursor.go.

@@ -19,21 +19,27 @@ import (
 	"github.com/postroad/postroad/internal/archive"
 	"github.com/postroad/postroad/internal/dns"
 	"github.com/postroad/postroad/internal/dns/dnstest"
+	"github.com/postroad/postroad/internal/feedback"
 	"github.com/postroad/postroad/internal/httpapi"
 	v1 "github.com/postroad/postroad/internal/httpapi/v1"
+	"github.com/postroad/postroad/internal/job"
 	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/project"
 	"github.com/postroad/postroad/internal/queue"
 	"github.com/postroad/postroad/internal/render"
+	"github.com/postroad/postroad/internal/retention"
 	"github.com/postroad/postroad/internal/seal"
 	"github.com/postroad/postroad/internal/store/sqlite"
 	"github.com/postroad/postroad/internal/submit"
+	"github.com/postroad/postroad/internal/tracking"
 )
 
 const (
 	testKey = "test-key-of-the-operator"
 	liveKey = "live-key-of-the-operator"
 )
+
+var tokens = tracking.NewTokens([32]byte{3})
 
 // house is the API over real parts: the embedded store, the real way in, a name server
 // of our own, and a clock that stands still until it is moved.
@@ -43,7 +49,9 @@ type house struct {
 	store  *sqlite.Store
 	access *project.Access
 	door   *httpapi.Door
+	forget *retention.Service
 	dns    *dnstest.Server
+	jobs   *job.Service
 	time   *still
 	dir    string
 	limits *project.Limits
@@ -112,10 +120,14 @@ func (h *house) serve() {
 		Resolver: dns.New(dns.Options{Servers: []netip.AddrPort{netip.MustParseAddrPort(h.dns.Addr())}, MinTTL: 1, FailureTTL: 1})})
 	links := submit.NewLinks("https://mail.acme.test", [32]byte{2})
 	library := render.NewLibrary(render.LibraryOptions{Store: h.store, Now: h.clock})
-	sub := submit.NewService(submit.Options{Store: h.store, Domains: domains, Renderer: render.New(library), Now: h.clock, Links: links})
+	sub := submit.NewService(submit.Options{Store: h.store, Domains: domains, Renderer: render.New(library), Now: h.clock, Links: links, Marking: submit.Marking{Base: "https://mail.acme.test"}})
+	h.jobs = job.NewService(job.Options{Store: h.store, Dir: filepath.Join(h.dir, "jobs"), Node: "one", Now: h.clock})
 	h.door = httpapi.New(httpapi.Options{Access: h.access, Memory: h.store, PublicURL: "https://mail.acme.test", Now: h.clock})
-	h.Handler = v1.New(v1.Options{Door: h.door, Access: h.access, Limits: h.limits, Submitter: sub, Resender: sub, Links: links, Archive: archive.NewService(h.store),
-		Orders: h.store, Domains: domains, Suppressions: h.store, Templates: library, Secret: [32]byte{1}, Wake: h.store.Wake})
+	h.forget = retention.New(retention.Options{Store: h.store, Now: h.clock})
+	reading := archive.NewService(h.store, tokens)
+	reading.Now = h.clock
+	h.Handler = v1.New(v1.Options{Door: h.door, Access: h.access, Limits: h.limits, Submitter: sub, Resender: sub, Links: links, Archive: reading,
+		Orders: h.store, Domains: domains, Suppressions: feedback.NewService(h.store, h.clock), Jobs: h.jobs, Templates: library, Erasures: h.forget, Secret: [32]byte{1}, Wake: h.store.Wake})
 }
 
 // answer is what a request got.

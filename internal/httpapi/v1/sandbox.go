@@ -108,7 +108,7 @@ func (a *API) showSandbox(c *httpapi.Call, r *archive.Record) {
 }
 
 func (a *API) parts(ctx context.Context, r *archive.Record) (*mime.Parts, error) {
-	content, err := a.o.Archive.Content(ctx, r)
+	content, err := a.o.Archive.Copy(ctx, r)
 	if err != nil {
 		return nil, err
 	}

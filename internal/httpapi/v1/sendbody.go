@@ -142,7 +142,17 @@ func (s *sendBody) scalar(n string, v value) {
 		s.r.Tier, _ = s.text(n, v)
 	case "topic":
 		s.r.Topic, _ = s.text(n, v)
-	case "tracking", "list_unsubscribe", "bypass_unsubscribe", "pool", "content_retention_seconds":
+	case "tracking":
+		s.tracking(v)
+	case "list_unsubscribe":
+		s.r.ListUnsubscribe, _ = s.text(n, v)
+	case "bypass_unsubscribe":
+		s.r.BypassUnsubscribe, _ = s.flag(n, v)
+	case "content_retention_seconds":
+		if x, ok := s.integer(n, v); ok {
+			s.r.ContentSeconds = &x
+		}
+	case "pool":
 		s.later(n, v)
 	default:
 		s.unknownField("", []byte(n), sendFields)
@@ -155,39 +165,34 @@ func (s *sendBody) scalar(n string, v value) {
 func (s *sendBody) later(n string, v value) {
 	asks := true
 	switch n {
-	case "tracking":
-		if v.kind() != '{' {
-			s.wrongType(n, v, "an object")
-			return
-		}
-		asks = s.asksTracking(v)
-	case "bypass_unsubscribe":
-		is, ok := s.flag(n, v)
-		asks = ok && is
-	case "list_unsubscribe":
-		t, ok := s.text(n, v)
-		asks = ok && t != "auto" && t != "none"
 	case "pool":
 		_, asks = s.text(n, v)
-	case "content_retention_seconds":
-		_, asks = s.integer(n, v)
 	}
 	if asks {
 		s.warn("not_supported", n, "'"+n+"' is not supported by this version and has no effect.")
 	}
 }
 
-func (s *sendBody) asksTracking(v value) (asks bool) {
+// tracking reads {"opens":…,"clicks":…}; what is not said is as the project has it.
+func (s *sendBody) tracking(v value) {
+	if v.kind() != '{' {
+		s.wrongType("tracking", v, "an object")
+		return
+	}
 	w := v.walk()
 	for {
 		name, item, ok := w.next()
 		if !ok {
-			return asks
+			return
 		}
 		switch n := string(name); n {
 		case "opens", "clicks":
-			is, _ := s.flag("tracking."+n, item)
-			asks = asks || is
+			if item.isNull() {
+				continue
+			}
+			if is, ok := s.flag("tracking."+n, item); ok {
+				*map[string]**bool{"opens": &s.r.Tracking.Opens, "clicks": &s.r.Tracking.Clicks}[n] = &is
+			}
 		default:
 			s.unknownField("tracking", name, []string{"opens", "clicks"})
 		}

@@ -189,6 +189,7 @@ type messageOut struct {
 	Attempts       int               `json:"attempts"`
 	Content        contentState      `json:"content"`
 	Actions        archive.Actions   `json:"actions"`
+	Erased         bool              `json:"erased,omitzero"`
 }
 
 func messageOf(r *archive.Record) messageOut {
@@ -203,6 +204,7 @@ func messageOf(r *archive.Record) messageOut {
 		ResentFrom: orNull(m.ResentFrom.Text(mail.PrefixMessage)), CreatedAt: m.CreatedAt, QueuedAt: t.Queued, AcceptedAt: t.Accepted,
 		FirstAttemptAt: t.FirstAttempt, CompletedAt: t.Completed, ScheduledTime: m.ScheduledAt, ExpiresAt: m.ExpiresAt,
 		Latency: latencyOf(t), Attempts: r.Attempts, Content: contentState{r.HasContent, r.ContentUntil}, Actions: r.Actions(),
+		Erased: m.Erased,
 	}
 	if m.KeyID != "" {
 		out.KeyID = orNull(mail.PrefixKey + "_" + m.KeyID)

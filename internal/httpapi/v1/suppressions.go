@@ -2,6 +2,7 @@ package v1
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -12,20 +13,25 @@ import (
 	"github.com/postroad/postroad/internal/mail"
 )
 
-// Suppressions keeps the lists: a feedback.Store, and submit.Store's look-up.
+// Suppressions is what may be done to the lists: feedback.Service.
 type Suppressions interface {
-	AddSuppression(ctx context.Context, s mail.Suppression, once *mail.Once, answer func(s mail.Suppression, created bool) mail.Answer) (got mail.Suppression, created bool, err error)
-	Suppressions(ctx context.Context, q feedback.Query) ([]mail.Suppression, error)
-	Suppression(ctx context.Context, owner mail.Owner, id mail.ID) (mail.Suppression, error)
-	SuppressionsOf(ctx context.Context, owner mail.Owner, address string) ([]mail.Suppression, error)
-	DeleteSuppression(ctx context.Context, owner mail.Owner, id mail.ID, by string, now time.Time) (mail.Suppression, error)
-	Suppressed(ctx context.Context, owner mail.Owner, addresses []string, topic string, now time.Time) (map[string]mail.Suppression, error)
+	Add(ctx context.Context, s mail.Suppression, once *mail.Once, answer func(s mail.Suppression, created bool) mail.Answer) (got mail.Suppression, created bool, err error)
+	List(ctx context.Context, q feedback.Query) ([]mail.Suppression, error)
+	Find(ctx context.Context, owner mail.Owner, ref string) ([]mail.Suppression, error)
+	Lift(ctx context.Context, owner mail.Owner, ref string, r feedback.Removal) (mail.Suppression, error)
+	Check(ctx context.Context, owner mail.Owner, addresses []string, topic string) (map[string]mail.Suppression, error)
+	Past(ctx context.Context, owner mail.Owner, address string) ([]feedback.Past, error)
+	Change(ctx context.Context, owner mail.Owner, add, lift []feedback.Item, by string, once *mail.Once, answer func() mail.Answer) (mail.Answer, error)
 }
 
 type historyOut struct {
-	At    time.Time `json:"at"`
-	Event string    `json:"event"`
-	By    string    `json:"by,omitempty"`
+	At      time.Time `json:"at"`
+	Event   string    `json:"event"` // created, blocked, deleted, expired
+	By      string    `json:"by,omitempty"`
+	Count   int64     `json:"count,omitzero"`
+	Reason  string    `json:"reason"`
+	Topic   *string   `json:"topic"`
+	Message *string   `json:"message_id,omitempty"`
 }
 
 // suppressionOut is §6.
@@ -56,38 +62,18 @@ func suppressionShape(s *mail.Suppression) suppressionOut {
 		CreatedAt: s.CreatedAt, ExpiresAt: s.ExpiresAt, BlockedCount: s.BlockedCount, LastBlockedAt: s.LastBlockedAt}
 }
 
-const (
-	maxReason = 64
-	maxTopic  = 64
-	maxNote   = 500
-	maxCheck  = 1000
-)
+var suppressionFields = []string{"recipient", "email", "reason", "topic", "note", "expires_at", "message_id"}
 
 func (a *API) addSuppression(c *httpapi.Call) {
+	a.enterSuppression(c, suppressionFields, mail.Suppression{Reason: mail.KindManual})
+}
+
+// enterSuppression is a POST that enters one, with the fields given.
+func (a *API) enterSuppression(c *httpapi.Call, fields []string, s mail.Suppression) {
 	now := a.now()
-	s := mail.Suppression{ID: mail.NewID(now), Owner: c.Who.Owner, Reason: mail.KindManual, Source: "api", CreatedAt: now}
-	given := ""
-	f, ok := a.readForm(c, []string{"recipient", "email", "reason", "topic", "note", "expires_at"}, func(f *form, name string, v value) {
-		if v.isNull() {
-			return
-		}
-		switch name {
-		case "recipient", "email":
-			if given != "" {
-				f.fault(name, "mutually_exclusive", "Give 'recipient' or 'email', not both.")
-			}
-			given = name
-			s.Address = f.address(name, v)
-		case "reason":
-			s.Reason, _ = f.text(name, v)
-		case "topic":
-			s.Topic, _ = f.text(name, v)
-		case "note":
-			s.Note, _ = f.text(name, v)
-		case "expires_at":
-			s.ExpiresAt, _ = f.moment(name, v)
-		}
-	})
+	s.ID, s.Owner, s.Source, s.CreatedAt = mail.NewID(now), c.Who.Owner, "api", now
+	in := suppressionIn{s: &s}
+	f, ok := a.readForm(c, fields, func(f *form, name string, v value) { in.field(&f.findings, "", name, v) })
 	if !ok {
 		return
 	}
@@ -96,19 +82,63 @@ func (a *API) addSuppression(c *httpapi.Call) {
 		return
 	}
 	defer turn.Leave()
-	if given == "" {
-		f.fault("recipient", "missing_required_field", "Give the address that must not be written to.")
-	}
-	if judgeSuppression(f, &s, now); f.failed() {
+	in.judge(&f.findings, "", now)
+	var err error
+	if s.Message, err = a.readCause(c, f, in.message); err != nil {
+		c.Fail(err)
 		return
 	}
-	s.Kind = mail.KindOf(s.Reason)
+	if f.failed() {
+		return
+	}
 	requestID, warnings := c.RequestID, f.allWarnings()
 	tell := func(s mail.Suppression, created bool) mail.Answer {
 		return suppressionAnswer(turn.Once, &s, created, requestID, warnings)
 	}
-	got, created, err := a.o.Suppressions.AddSuppression(c.Context(), s, turn.Once, tell)
+	got, created, err := a.o.Suppressions.Add(c.Context(), s, turn.Once, tell)
 	c.Finish(turn, tell(got, created), err)
+}
+
+// suppressionIn is one suppression as a caller writes it, alone or in a batch.
+type suppressionIn struct {
+	s       *mail.Suppression
+	given   string // the name its address has
+	message string
+}
+
+// field reads one member; path is where the object stands ("add[3]."), "" for the body.
+func (in *suppressionIn) field(f *findings, path, name string, v value) {
+	if v.isNull() {
+		return
+	}
+	switch field := path + name; name {
+	case "recipient", "email":
+		if in.given != "" {
+			f.fault(field, "mutually_exclusive", "Give 'recipient' or 'email', not both.")
+		}
+		in.given = name
+		in.s.Address = f.address(field, v)
+	case "reason":
+		in.s.Reason, _ = f.text(field, v)
+	case "topic":
+		in.s.Topic, _ = f.text(field, v)
+	case "note":
+		in.s.Note, _ = f.text(field, v)
+	case "message_id":
+		in.message, _ = f.text(field, v)
+	case "expires_at":
+		in.s.ExpiresAt, _ = f.moment(field, v)
+	}
+}
+
+// judge looks at the whole.
+func (in *suppressionIn) judge(f *findings, path string, now time.Time) {
+	if in.given == "" {
+		f.fault(path+"recipient", "missing_required_field", "Give the address that must not be written to.")
+	}
+	for _, e := range feedback.Judge(in.s, now) {
+		f.fault(path+e.Field, e.Code, e.Message)
+	}
 }
 
 func suppressionAnswer(once *mail.Once, s *mail.Suppression, created bool, requestID string, warnings []mail.Warning) mail.Answer {
@@ -137,40 +167,23 @@ func (f *findings) address(field string, v value) string {
 	return mail.FoldAddress(a.Email)
 }
 
-func judgeSuppression(f *form, s *mail.Suppression, now time.Time) {
-	if !isSlug(s.Reason) {
-		f.fault("reason", "invalid_value", "A reason is 1 to 64 of a-z, 0-9, '_' and '-', and begins with a letter or digit.")
-	}
-	if len(s.Topic) > maxTopic {
-		f.fault("topic", "too_long", "A topic has at most 64 characters.")
-	}
-	if s.Topic != "" && mail.KindOf(s.Reason) != mail.KindUnsubscribe {
-		f.fault("topic", "invalid_value", "Only an unsubscribe can be bound to a topic: everything else blocks all mail.")
-	}
-	if len(s.Note) > maxNote {
-		f.fault("note", "too_long", "A note has at most 500 bytes.")
-	}
-	if !s.ExpiresAt.IsZero() && !s.ExpiresAt.After(now) {
-		f.fault("expires_at", "invalid_value", "It would have expired already.")
-	}
-}
+var suppressionFilters = []string{"recipient", "email", "reason", "topic", "source", "created_after", "since", "q"}
 
-func isSlug(s string) bool {
-	if len(s) == 0 || len(s) > maxReason || s[0] == '_' || s[0] == '-' {
-		return false
-	}
-	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789_-") == ""
-}
-
-func (a *API) listSuppressions(c *httpapi.Call) {
-	l := a.list(c, "recipient", "email", "reason", "topic", "source", "created_after", "since", "q")
-	q := feedback.Query{Owner: c.Who.Owner, Recipient: mail.FoldAddress(l.text("recipient") + l.text("email")), Reason: l.text("reason"), Topic: l.text("topic"),
+func (l *listing) suppressions(owner mail.Owner, kind string) feedback.Query {
+	return feedback.Query{Owner: owner, Kind: kind, Recipient: mail.FoldAddress(l.text("recipient") + l.text("email")), Reason: l.text("reason"), Topic: l.text("topic"),
 		Source: l.text("source"), CreatedAfter: l.time("created_after", "since"), Search: strings.ToLower(l.text("q")),
 		Limit: l.Limit + 1, After: l.After, Ascending: l.Ascending}
+}
+
+func (a *API) listSuppressions(c *httpapi.Call) { a.listKind(c, "") }
+
+func (a *API) listKind(c *httpapi.Call, kind string) {
+	l := a.list(c, suppressionFilters...)
+	q := l.suppressions(c.Who.Owner, kind)
 	if l.failed() {
 		return
 	}
-	found, err := a.o.Suppressions.Suppressions(c.Context(), q)
+	found, err := a.o.Suppressions.List(c.Context(), q)
 	if err != nil {
 		c.Fail(err)
 		return
@@ -182,81 +195,80 @@ func (a *API) listSuppressions(c *httpapi.Call) {
 	page(a, l, out, func(s *suppressionOut) int64 { return s.row })
 }
 
-// suppressionsAt gives what the path names: one by its id, or all of an address.
-func (a *API) suppressionsAt(c *httpapi.Call) ([]mail.Suppression, error) {
-	ref := c.Param(0)
-	if id, err := mail.ParseID(mail.PrefixSuppression, ref); err == nil {
-		s, err := a.o.Suppressions.Suppression(c.Context(), c.Who.Owner, id)
-		return []mail.Suppression{s}, err
-	}
-	address, err := mail.ParseAddress(ref)
-	if err != nil {
-		return nil, mail.ErrNotFound
-	}
-	all, err := a.o.Suppressions.SuppressionsOf(c.Context(), c.Who.Owner, mail.FoldAddress(address.Email))
-	if err == nil && len(all) == 0 {
-		err = mail.ErrNotFound
-	}
-	return all, err
-}
-
 func (a *API) getSuppression(c *httpapi.Call) {
-	found, err := a.suppressionsAt(c)
+	found, err := a.o.Suppressions.Find(c.Context(), c.Who.Owner, c.Param(0))
 	if err != nil {
 		c.Fail(err)
 		return
 	}
-	s := &found[0]
-	out := suppressionShape(s)
-	out.History = []historyOut{{s.CreatedAt, "created", s.Source}}
-	if !s.LastBlockedAt.IsZero() {
-		out.History = append(out.History, historyOut{s.LastBlockedAt, "blocked", ""})
+	out := suppressionShape(&found[0])
+	past, err := a.o.Suppressions.Past(c.Context(), c.Who.Owner, found[0].Address)
+	if err == nil {
+		// Named by its id it may be one of several: the history is the address's.
+		found, err = a.o.Suppressions.Find(c.Context(), c.Who.Owner, found[0].Address)
 	}
+	if err != nil {
+		c.Fail(err)
+		return
+	}
+	out.History = historyOf(found, past)
 	give(c, http.StatusOK, out)
 }
 
-// deleteSuppression takes one entry away. An address with several causes needs
-// ?reason=, so that nobody lifts more than they meant.
-func (a *API) deleteSuppression(c *httpapi.Call) {
-	found, err := a.suppressionsAt(c)
-	if err != nil {
-		c.Fail(err)
-		return
+// historyOf tells all that happened to an address's entries, oldest first.
+func historyOf(standing []mail.Suppression, past []feedback.Past) (out []historyOut) {
+	for i := range past {
+		p := &past[i]
+		out = append(out, lifeOf(&p.Suppression)...)
+		if p.By == "" {
+			out = append(out, historyOut{At: p.EndedAt, Event: "expired", Reason: p.Reason, Topic: orNull(p.Topic)})
+		} else {
+			out = append(out, historyOut{At: p.EndedAt, Event: "deleted", By: p.By, Reason: p.Reason, Topic: orNull(p.Topic)})
+		}
 	}
+	for i := range standing {
+		out = append(out, lifeOf(&standing[i])...)
+	}
+	slices.SortStableFunc(out, func(a, b historyOut) int { return a.At.Compare(b.At) })
+	return out
+}
+
+func lifeOf(s *mail.Suppression) []historyOut {
+	out := []historyOut{{At: s.CreatedAt, Event: "created", By: s.Source, Reason: s.Reason, Topic: orNull(s.Topic), Message: orNull(s.Message.Text(mail.PrefixMessage))}}
+	if !s.LastBlockedAt.IsZero() {
+		out = append(out, historyOut{At: s.LastBlockedAt, Event: "blocked", Count: s.BlockedCount, Reason: s.Reason, Topic: orNull(s.Topic)})
+	}
+	return out
+}
+
+// deleteSuppression takes one entry away.
+func (a *API) deleteSuppression(c *httpapi.Call) { a.lift(c, "") }
+
+// lift takes one entry of a kind away ("" = of any).
+func (a *API) lift(c *httpapi.Call, kind string) {
 	q := c.R.URL.Query()
-	if reason := q.Get("reason"); reason != "" {
-		found = slices.DeleteFunc(found, func(s mail.Suppression) bool { return s.Reason != reason && s.Kind != reason })
+	r := feedback.Removal{Reason: q.Get("reason"), Kind: kind, Force: truth(q.Get("force")), By: c.Who.By()}
+	if q.Has("topic") { // an empty one is that of all mail
+		topic := q.Get("topic")
+		r.Topic = &topic
 	}
-	if topic := q.Get("topic"); topic != "" {
-		found = slices.DeleteFunc(found, func(s mail.Suppression) bool { return s.Topic != topic })
-	}
+	removed, err := a.o.Suppressions.Lift(c.Context(), c.Who.Owner, c.Param(0), r)
+	var several *feedback.SeveralError
 	switch {
-	case len(found) == 0:
-		c.Fail(mail.ErrNotFound)
-	case len(found) > 1:
+	case errors.As(err, &several):
 		c.Problem(httpapi.Problem{Code: "state_conflict", Detail: "This address is suppressed for several reasons. Say which to lift with ?reason= (and ?topic=), or name one by its id.",
-			Extra: []httpapi.Extra{{Name: "current_state", Value: "suppressed"}, {Name: "reasons", Value: reasonsOf(found)}}})
-	case found[0].Kind == mail.KindComplaint && !truth(q.Get("force")):
+			Extra: []httpapi.Extra{{Name: "current_state", Value: "suppressed"}, {Name: "reasons", Value: several.Reasons}}})
+	case errors.Is(err, feedback.ErrComplaint):
 		c.Problem(httpapi.Problem{Code: "state_conflict", Detail: "The recipient reported mail as spam. To write again all the same, repeat with ?force=true; it will be audited.",
 			Extra: []httpapi.Extra{{Name: "current_state", Value: mail.KindComplaint}}})
+	case err != nil:
+		c.Fail(err)
 	default:
-		removed, err := a.o.Suppressions.DeleteSuppression(c.Context(), c.Who.Owner, found[0].ID, c.Who.By(), a.now())
-		if err != nil {
-			c.Fail(err)
-			return
-		}
 		if removed.Kind == mail.KindComplaint {
 			a.o.Door.Log().Warn("a complaint suppression was lifted", "suppression", removed.ID.Text(mail.PrefixSuppression), "by", c.Who.By(), "request_id", c.RequestID)
 		}
 		give(c, http.StatusOK, suppressionShape(&removed))
 	}
-}
-
-func reasonsOf(found []mail.Suppression) (out []string) {
-	for _, s := range found {
-		out = append(out, s.Reason)
-	}
-	return out
 }
 
 type checkedOut struct {
@@ -292,7 +304,7 @@ func (a *API) checkSuppressions(c *httpapi.Call) {
 	if f.failed() {
 		return
 	}
-	found, err := a.o.Suppressions.Suppressed(c.Context(), c.Who.Owner, folded, topic, a.now())
+	found, err := a.o.Suppressions.Check(c.Context(), c.Who.Owner, folded, topic)
 	if err != nil {
 		c.Fail(err)
 		return
@@ -316,7 +328,7 @@ func readChecked(f *form, v value) (asked, folded []string) {
 		if !ok {
 			return asked, folded
 		}
-		if i == maxCheck {
+		if i == feedback.MaxBatch {
 			f.fault("recipients", "too_many", "At most 1000 addresses at a time.")
 			return asked, folded
 		}

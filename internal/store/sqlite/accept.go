@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 	"unsafe"
 
 	"github.com/postroad/postroad/internal/mail"
@@ -180,6 +181,12 @@ func (e *entry) write(t *tx) error {
 	}
 	for i := range a.Deliveries {
 		if err := e.writeDelivery(t, i); err != nil {
+			return err
+		}
+	}
+	if keep := a.Message.ContentSeconds; keep != nil {
+		from := max(micros(a.Message.CreatedAt), micros(a.Message.ScheduledAt))
+		if err := t.revisit(from+*keep*time.Second.Microseconds(), forgetContent, e.receipt.Row); err != nil {
 			return err
 		}
 	}

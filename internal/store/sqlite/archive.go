@@ -13,8 +13,8 @@ import (
 )
 
 // Messages finds messages in the order of their rows (of their commits). A page takes
-// four statements whatever its size: the messages, their deliveries, their last events,
-// and where in the row order the asked time lies. What drives the first one:
+// five statements whatever its size: the messages, their deliveries, their last events,
+// how long contents are kept, and where in the row order the asked time lies. What drives the first one:
 //
 //   - an exact recipient, or the beginning of one: the index of recipients;
 //   - statuses few deliveries have: the index of statuses;
@@ -131,6 +131,9 @@ func records(conn *sqlite.Conn, rows []recordRow) ([]archive.Record, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := readUntil(conn, out); err != nil {
+		return nil, err
+	}
 	return out, readLastEvents(conn, last, at)
 }
 
@@ -170,6 +173,32 @@ func readDeliveries(conn *sqlite.Conn, rows []recordRow, at map[int64]*archive.R
 		last = append(last, event)
 	}
 	return last, err
+}
+
+// readUntil says how long contents are kept, of messages that have come to their end. The
+// settings of their project (there is one on a page) are read once.
+func readUntil(conn *sqlite.Conn, records []archive.Record) error {
+	var keeps map[int64]keep
+	for i := range records {
+		r := &records[i]
+		if !r.HasContent {
+			continue
+		}
+		done := r.Times().Completed
+		if done.IsZero() {
+			continue
+		}
+		if keeps == nil {
+			var err error
+			if keeps, err = readKeep(conn, r.Message.Owner.Project); err != nil {
+				return err
+			}
+		}
+		if k, known := keeps[r.Message.Owner.Project]; known {
+			r.ContentUntil = fromMicros(micros(done) + k.ofMessage(r.Message.ContentSeconds))
+		}
+	}
+	return nil
 }
 
 func readLastEvents(conn *sqlite.Conn, rows []int64, at map[int64]*archive.Record) error {

@@ -53,7 +53,8 @@ func (t *tx) begin(b *queue.Beginning, now time.Time, detail string) (queue.Verd
 	if err != nil {
 		return queue.Verdict{}, err
 	}
-	if blocked != nil {
+	// The weightiest cause is given, and an unsubscribe is the lightest.
+	if blocked != nil && !(b.Bypass && blocked.Kind == mail.KindUnsubscribe) {
 		return queue.Verdict{Suppressed: blocked}, nil
 	}
 	return queue.Verdict{Go: true}, t.markBegun(&p, b, now, detail)

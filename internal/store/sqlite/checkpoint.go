@@ -2,10 +2,13 @@ package sqlite
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"time"
 
 	"zombiezen.com/go/sqlite"
+
+	"github.com/postroad/postroad/internal/retention"
 )
 
 const (
@@ -35,7 +38,7 @@ func (s *Store) checkpoints(ctx context.Context, pages int64) {
 	defer tick.Stop()
 	var done, seen int64 // the growth at the last checkpoint, at the last tick
 	quiet := time.Now()
-	folded := true // nothing was written since the log was emptied
+	folded := false // nothing was written since the log was emptied; a past life's may be full
 	for {
 		select {
 		case <-ctx.Done():
@@ -103,4 +106,36 @@ func (s *Store) truncateLog(ctx context.Context) {
 	if err != nil && ctx.Err() == nil {
 		s.log.Warn("empty the write-ahead log", "error", err)
 	}
+}
+
+const scrubPatience = 20 * time.Millisecond // the writer waits so long for readers of old states
+
+// Scrub empties the log: what was deleted is overwritten in the database, and its old
+// bytes stand nowhere any more. Readers of old states keep the log: then it is
+// [retention.ErrBusy].
+func (s *Store) Scrub(ctx context.Context) error {
+	if !s.ready.Load() {
+		return errSchema
+	}
+	conn, err := sqlite.OpenConn(s.path(), sqlite.OpenReadWrite)
+	if err != nil {
+		return fmt.Errorf("open to empty the log: %w", err)
+	}
+	if err := setPragmas(conn, "wal_autocheckpoint = 0", "synchronous = full"); err == nil {
+		_, _ = passive(conn) // the bulk of it, while mail goes on
+	}
+	if err := conn.Close(); err != nil {
+		return err
+	}
+	busy := false
+	err = s.writer.do(ctx, func(t *tx) error {
+		t.conn.SetBusyTimeout(scrubPatience)
+		defer t.conn.SetBlockOnBusy()
+		_, err := first(t.conn.Prep(`PRAGMA wal_checkpoint(TRUNCATE)`), func(q *sqlite.Stmt) { busy = q.ColumnInt(0) != 0 })
+		return err
+	}, true)
+	if err == nil && busy {
+		err = retention.ErrBusy
+	}
+	return err
 }

@@ -73,7 +73,9 @@ type messageFacts struct {
 	Attachments     []attachment      `json:"attachments"`
 	Size            int64             `json:"size"`
 	Tier            mail.Tier         `json:"tier"`
+	Stamp           string            `json:"stamp"`
 	Topic           string            `json:"topic"`
+	Bypass          bool              `json:"bypass"`
 	Tags            []string          `json:"tags"`
 	Metadata        map[string]string `json:"metadata"`
 	Template        uuid              `json:"template"`
@@ -85,6 +87,8 @@ type messageFacts struct {
 	ScheduledAt     int64             `json:"scheduled_at"`
 	ExpiresAt       int64             `json:"expires_at"`
 	AcceptMicros    int64             `json:"accept_us"`
+	ContentSeconds  *int64            `json:"content_seconds"`
+	Erased          bool              `json:"erased"`
 }
 
 // messageColumns is what readMessage expects, in order.
@@ -134,9 +138,11 @@ func (r *messageRow) decode() (*mail.Message, error) {
 	}
 	m.Subject, m.Size, m.Tier, m.Topic, m.Tags, m.Metadata = f.Subject, f.Size, f.Tier, f.Topic, f.Tags, f.Metadata
 	m.Template = mail.TemplateRef{ID: mail.ID(f.Template), Alias: f.TemplateAlias, Version: f.TemplateVersion}
+	m.Stamp, m.Bypass = f.Stamp, f.Bypass
 	m.KeyID, m.Via, m.ResentFrom = f.Key, f.Via, mail.ID(f.ResentFrom)
 	m.ScheduledAt, m.ExpiresAt = fromMicros(f.ScheduledAt), fromMicros(f.ExpiresAt)
 	m.AcceptTime = time.Duration(f.AcceptMicros) * time.Microsecond
+	m.ContentSeconds, m.Erased = f.ContentSeconds, f.Erased
 	return m, nil
 }
 

@@ -141,7 +141,9 @@ func appendMessageFacts(b []byte, m *mail.Message) []byte {
 	o.list("attachments", len(m.Attachments), func(i int) { o.attachment(&m.Attachments[i]) })
 	o.int("size", m.Size)
 	o.int("tier", int64(m.Tier))
+	o.text("stamp", m.Stamp)
 	o.text("topic", m.Topic)
+	o.flag("bypass", m.Bypass)
 	o.texts("tags", m.Tags)
 	o.metadata(m.Metadata)
 	o.id("template", m.Template.ID)
@@ -153,6 +155,8 @@ func appendMessageFacts(b []byte, m *mail.Message) []byte {
 	o.int("scheduled_at", micros(m.ScheduledAt))
 	o.int("expires_at", micros(m.ExpiresAt))
 	o.int("accept_us", m.AcceptTime.Microseconds())
+	o.intPtr("content_seconds", m.ContentSeconds)
+	o.flag("erased", m.Erased)
 	o.close()
 	return o.b
 }
@@ -255,6 +259,14 @@ func appendDetail(b []byte, d *mail.Detail) []byte {
 	o.text("feedback_type", d.FeedbackType)
 	o.time("expires_at", d.ExpiresAt)
 	o.text("recipient", d.Recipient)
+	o.text("method", d.Method)
+	o.text("topic", d.Topic)
+	if d.Machine != nil {
+		o.name("machine")
+		o.b = strconv.AppendBool(o.b, *d.Machine)
+	}
+	o.text("user_agent", d.UserAgent)
+	o.text("url", d.URL)
 	o.text("object", d.Object)
 	o.close()
 	return o.b

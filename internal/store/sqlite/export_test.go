@@ -26,3 +26,26 @@ func (s *Store) CountKeys() (n int64, err error) {
 	}, false)
 	return n, err
 }
+
+// CountRows counts all that messages leave in the database.
+func (s *Store) CountRows() (n int64, err error) {
+	err = s.writer.do(context.Background(), func(t *tx) error {
+		_, err := first(t.conn.Prep(`SELECT (SELECT count(*) FROM messages) + (SELECT count(*) FROM bodies) + (SELECT count(*) FROM deliveries)
+			+ (SELECT count(*) FROM events) + (SELECT count(*) FROM attempts) + (SELECT count(*) FROM spans) + (SELECT count(*) FROM retention_revisits)`),
+			func(q *sqlite.Stmt) { n = q.ColumnInt64(0) })
+		return err
+	}, false)
+	return n, err
+}
+
+// WhileReading does something while a reader sees the state from before.
+func (s *Store) WhileReading(do func() error) error {
+	return s.read(context.Background(), func(conn *sqlite.Conn) error {
+		return snapshot(conn, func(conn *sqlite.Conn) error {
+			if _, err := first(conn.Prep(`SELECT count(*) FROM messages`), func(*sqlite.Stmt) {}); err != nil {
+				return err
+			}
+			return do()
+		})
+	})
+}

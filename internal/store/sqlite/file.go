@@ -26,10 +26,8 @@ const (
 	fileSuffix = ".bin"
 )
 
-const (
-	maxUnlinked = 500         // files removed in one commit
-	sweepSoon   = time.Minute // from opening to the first look for expired files
-)
+// sweepSoon is from opening to the first look for expired files.
+const sweepSoon = time.Minute
 
 func (s *Store) filePath(name string) string { return filepath.Join(s.dir, filesDir, name[:2], name) }
 
@@ -125,16 +123,23 @@ func (s *Store) OpenFile(ctx context.Context, id mail.ID) (f mail.File, r io.Rea
 	return f, file, nil
 }
 
+// The rows to be removed, as many as one commit does. A message has at most 100.
+const (
+	filesOfMessage = `SELECT id, name FROM files WHERE message = ? LIMIT 500`
+	filesExpired   = `SELECT id, name FROM files WHERE expires_at <= ? LIMIT 500`
+	maxUnlinked    = 500
+)
+
 // DeleteFiles removes the hosted files of a message.
 func (s *Store) DeleteFiles(ctx context.Context, message int64) (int, error) {
-	return s.removeFiles(ctx, `message = ?`, message)
+	return s.removeFiles(ctx, filesOfMessage, message)
 }
 
 // SweepFiles removes the hosted files that have expired.
 func (s *Store) SweepFiles(ctx context.Context, now time.Time) (int, error) {
 	all := 0
 	for {
-		n, err := s.removeFiles(ctx, `expires_at <= ?`, micros(now))
+		n, err := s.removeFiles(ctx, filesExpired, micros(now))
 		if all += n; err != nil || n < maxUnlinked {
 			return all, err
 		}
@@ -143,8 +148,7 @@ func (s *Store) SweepFiles(ctx context.Context, now time.Time) (int, error) {
 
 // removeFiles takes rows away in one commit, and after it the files. It looks with a
 // reading connection first: where there is nothing, nothing is written.
-func (s *Store) removeFiles(ctx context.Context, where string, arg int64) (int, error) {
-	find := `SELECT id, name FROM files WHERE ` + where + fmt.Sprintf(` LIMIT %d`, maxUnlinked)
+func (s *Store) removeFiles(ctx context.Context, find string, arg int64) (int, error) {
 	some := false
 	err := s.read(ctx, func(conn *sqlite.Conn) (err error) {
 		q := conn.Prep(find)
@@ -162,13 +166,18 @@ func (s *Store) removeFiles(ctx context.Context, where string, arg int64) (int, 
 	}); err != nil {
 		return 0, err
 	}
-	var errs []error
+	s.unlinkFiles(names)
+	return len(names), nil
+}
+
+// unlinkFiles removes files whose rows are gone. One that resists is removed by the next
+// start.
+func (s *Store) unlinkFiles(names []string) {
 	for _, name := range names {
 		if err := os.Remove(s.filePath(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, err) // without its row it goes at the next start
+			s.log.Error("remove a hosted file: the next start tries again", "error", err)
 		}
 	}
-	return len(names), errors.Join(errs...)
 }
 
 func (t *tx) forgetFiles(find string, arg int64) (names []string, err error) {

@@ -32,11 +32,11 @@ func (t *tx) load(s *Store) error {
 		to  *int64
 		sql string
 	}{
-		{&t.now.message, `SELECT coalesce(max(row), 0) + 1 FROM messages`},
-		{&t.now.delivery, `SELECT coalesce(max(row), 0) + 1 FROM deliveries`},
-		{&t.now.event, `SELECT coalesce(max(row), 0) + 1 FROM events`},
-		{&t.now.attempt, `SELECT coalesce(max(row), 0) + 1 FROM attempts`},
-		{&t.now.suppression, `SELECT coalesce(max(row), 0) + 1 FROM suppressions`},
+		{&t.now.message, `SELECT max((SELECT coalesce(max(row), 0) + 1 FROM messages), (SELECT message FROM numbers))`},
+		{&t.now.delivery, `SELECT max((SELECT coalesce(max(row), 0) + 1 FROM deliveries), (SELECT delivery FROM numbers))`},
+		{&t.now.event, `SELECT max((SELECT coalesce(max(row), 0) + 1 FROM events), (SELECT event FROM numbers))`},
+		{&t.now.attempt, `SELECT max((SELECT coalesce(max(row), 0) + 1 FROM attempts), (SELECT attempt FROM numbers))`},
+		{&t.now.suppression, `SELECT max((SELECT coalesce(max(row), 0) + 1 FROM suppressions), (SELECT suppression FROM numbers))`},
 		{&t.now.token, `SELECT coalesce(max(token), 0) + 1 FROM deliveries WHERE lease_until IS NOT NULL`},
 	} {
 		if _, err := first(t.conn.Prep(n.sql), func(q *sqlite.Stmt) { *n.to = q.ColumnInt64(0) }); err != nil {

@@ -27,6 +27,11 @@ func (s *Store) Schema(ctx context.Context) (have, want int, err error) {
 	return have, len(steps), err
 }
 
+func schemaWanted() (int, error) {
+	steps, err := store.Migrations(migrationFiles, "migrations")
+	return len(steps), err
+}
+
 func schemaVersion(conn *sqlite.Conn) (version int, err error) {
 	known, err := first(conn.Prep(`SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'schema'`), func(*sqlite.Stmt) {})
 	if err != nil || !known {

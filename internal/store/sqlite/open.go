@@ -41,11 +41,15 @@ type Store struct {
 	// bootToken is the first lease token of this process: lower ones are a past life's.
 	bootToken int64
 
-	heads     *heads
-	blocked   atomic.Pointer[filter]
-	published published
-	wake      wake
-	nodes     nodes
+	heads   *heads
+	blocked atomic.Pointer[filter]
+	// nextBlocked is a larger filter being made, else nil; growing is held by who makes it.
+	nextBlocked atomic.Pointer[filter]
+	growing     sync.Mutex
+	published   published
+	wake        wake
+	nodes       nodes
+	forgetter   forgetter
 
 	stop       context.CancelFunc // of the background work
 	background sync.WaitGroup
@@ -81,6 +85,9 @@ func Open(o Options) (_ *Store, err error) {
 			_ = s.lock.Close()
 		}
 	}()
+	if err := sweepCopies(o.Dir); err != nil {
+		return nil, fmt.Errorf("remove an unfinished copy: %w", err)
+	}
 	conn, err := openWriting(s.path())
 	if err != nil {
 		return nil, err
@@ -106,7 +113,7 @@ func Open(o Options) (_ *Store, err error) {
 	return s, nil
 }
 
-func (s *Store) path() string { return filepath.Join(s.dir, "postroad.db") }
+func (s *Store) path() string { return filepath.Join(s.dir, DatabaseName) }
 
 // openWriting opens the connection of the writer. Every commit is synced (FULL);
 // checkpoints are ours to time, so that no commit stalls on one.
@@ -122,7 +129,8 @@ func openWriting(path string) (*sqlite.Conn, error) {
 		"wal_autocheckpoint = 0",
 		"cache_size = -16384", // KiB
 		"temp_store = memory",
-		"foreign_keys = off", // nothing is deleted that another row names
+		"foreign_keys = off",
+		"secure_delete = on", // what is deleted is overwritten: see forget.go
 	)
 }
 

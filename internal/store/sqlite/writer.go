@@ -15,6 +15,9 @@ import (
 const (
 	groupMax  = 512                  // ops in one commit
 	groupTime = 2 * time.Millisecond // how long a commit may gather while ops keep coming
+
+	gatherTime = time.Millisecond // how long a group smaller than the one before waits for more
+	gatherMin  = 8                // ops: fewer callers are not made to wait
 )
 
 var (
@@ -36,6 +39,9 @@ type writer struct {
 	closed bool
 	wake   chan struct{} // holds one token while queue is not empty
 	done   chan struct{}
+
+	before int         // ops in the group before
+	timer  *time.Timer // of gather
 
 	spare   []*op // the last group's slice, used again
 	tx      tx
@@ -209,10 +215,11 @@ func (w *writer) commitGroup(group []*op) ([]*op, error) {
 		if len(group) >= groupMax || time.Since(began) > groupTime {
 			break
 		}
-		if group = w.take(group, groupMax-len(group)); i == len(group) {
+		if group = w.take(group, groupMax-len(group)); i == len(group) && !w.gather(len(group), began) {
 			break
 		}
 	}
+	w.before = len(group)
 	if err := w.finish(); err != nil {
 		return group, err
 	}
@@ -222,6 +229,27 @@ func (w *writer) commitGroup(group []*op) ([]*op, error) {
 		}
 	}
 	return group, nil
+}
+
+// gather waits a moment for more, when the group before was larger: most who are missing
+// are about to come, and each commit they share writes the same pages once.
+func (w *writer) gather(n int, began time.Time) bool {
+	left := gatherTime - time.Since(began)
+	if n >= w.before || n < gatherMin || left <= 0 {
+		return false
+	}
+	if w.timer == nil {
+		w.timer = time.NewTimer(left)
+	} else {
+		w.timer.Reset(left)
+	}
+	select {
+	case <-w.wake:
+		w.timer.Stop()
+		return true
+	case <-w.timer.C:
+		return false
+	}
 }
 
 // commitAlone gives each op a transaction of its own, so that one's failure is not

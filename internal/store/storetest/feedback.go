@@ -7,6 +7,7 @@ import (
 
 	"github.com/postroad/postroad/internal/feedback"
 	"github.com/postroad/postroad/internal/mail"
+	"github.com/postroad/postroad/internal/queue"
 )
 
 func (w *world) suppression(address, reason, topic string) mail.Suppression {
@@ -138,6 +139,103 @@ var feedbackClauses = []clause{
 		equalList(w, "by part", list(feedback.Query{Search: "OTHER"}), []string{"z@other.test"})
 		equalList(w, "by source", list(feedback.Query{Source: "system"}), nil)
 		equalList(w, "by time", list(feedback.Query{CreatedAfter: w.now.Add(time.Second)}), nil)
+	}},
+	{"a bypass is of unsubscribes only, at Begin too", func(w *world) {
+		w.suppress("news@example.com", "unsubscribe", "")
+		w.suppress("both@example.com", "unsubscribe", "")
+		w.suppress("both@example.com", "hard_bounce", "")
+		for _, work := range w.send(w.letter("news@example.com", "both@example.com", "free@example.com")) {
+			b := w.beginning(work)
+			v, err := w.s.Begin(w.ctx, w.now, []queue.Beginning{b})
+			w.must(err)
+			equal(w, work.Delivery.Address+" stopped", v[0].Suppressed != nil, b.Address != "free@example.com")
+			if b.Bypass = true; b.Address == "free@example.com" {
+				continue
+			}
+			v, err = w.s.Begin(w.ctx, w.now, []queue.Beginning{b})
+			w.must(err)
+			equal(w, work.Delivery.Address+" goes", v[0].Go, b.Address == "news@example.com")
+		}
+	}},
+	{"a recipient's own wish is one fact with both its events", func(w *world) {
+		a := w.letter("ada@example.com", "bob@example.com")
+		a.Message.Topic, a.Message.Stamp, a.Message.Bypass = "news", "marker", true
+		works := w.send(a)
+		equal(w, "stamp", works[0].Message.Stamp, "marker")
+		equal(w, "bypass", works[0].Message.Bypass, true)
+		row := works[0].Delivery.Row
+		found, err := w.s.Recipients(w.ctx, []int64{row, row + 1000})
+		w.must(err)
+		equal(w, "found", len(found), 1)
+		to := found[row]
+		equal(w, "recipient", to, feedback.Recipient{Delivery: row, Message: a.Message.ID, Owner: w.owner, Address: "ada@example.com", From: a.Message.From, Topic: "news"})
+		u := feedback.Unsubscription{Delivery: row, Method: "one_click", Suppress: w.suppression("someone@else.test", "unsubscribe", "news")}
+		got, created, err := w.s.Unsubscribe(w.ctx, u)
+		w.must(err)
+		equal(w, "created", created, true)
+		equal(w, "address", got.Address, "ada@example.com")
+		equal(w, "message", got.Message, a.Message.ID)
+		again, created, err := w.s.Unsubscribe(w.ctx, u)
+		w.must(err)
+		equal(w, "created", created, false)
+		equal(w, "the first stands", again.ID, got.ID)
+		events, err := w.s.Events(w.ctx, w.owner, works[0].Message.Row)
+		w.must(err)
+		last := events[len(events)-1]
+		equal(w, "events", len(events), 3)
+		equal(w, "type", last.Type, mail.EventUnsubscribed)
+		equal(w, "sequence", last.Sequence, 3)
+		equal(w, "recipient", last.Recipient, "ada@example.com")
+		equal(w, "suppression", last.Detail.SuppressionID, got.ID.Text(mail.PrefixSuppression))
+		_, _, err = w.s.Unsubscribe(w.ctx, feedback.Unsubscription{Delivery: row + 1000, Suppress: u.Suppress})
+		w.wantErr(err, mail.ErrNotFound)
+	}},
+	{"visits are events of their delivery, and bounded", func(w *world) {
+		works := w.send(w.letter("ada@example.com"))
+		visit := func(row int64) feedback.Visit {
+			e := w.event(mail.EventClicked)
+			machine := true
+			e.Detail = mail.Detail{Machine: &machine, UserAgent: "curl/8", URL: "https://x.example/?a=1&b=2", Reason: "script"}
+			return feedback.Visit{Delivery: row, Event: e}
+		}
+		w.must(w.s.Visited(w.ctx, []feedback.Visit{visit(works[0].Delivery.Row), visit(works[0].Delivery.Row + 1000)}))
+		events, err := w.s.Events(w.ctx, w.owner, works[0].Message.Row)
+		w.must(err)
+		d := events[len(events)-1].Detail
+		equal(w, "events", len(events), 2)
+		equal(w, "machine", *d.Machine, true)
+		equal(w, "agent", d.UserAgent, "curl/8")
+		equal(w, "url", d.URL, "https://x.example/?a=1&b=2")
+		var many []feedback.Visit
+		for range feedback.MaxVisits + 10 {
+			many = append(many, visit(works[0].Delivery.Row))
+		}
+		w.must(w.s.Visited(w.ctx, many))
+		events, err = w.s.Events(w.ctx, w.owner, works[0].Message.Row)
+		w.must(err)
+		equal(w, "events", len(events), feedback.MaxVisits)
+		w.goes(works[0]) // and the delivery goes on
+		w.settle(w.delivered(works[0]))
+	}},
+	{"what is lifted or has expired is remembered", func(w *world) {
+		s := w.suppression("ada@example.com", "manual", "")
+		s.ExpiresAt = w.now.Add(time.Hour)
+		_, _, err := w.s.AddSuppression(w.ctx, s, nil, nil)
+		w.must(err)
+		w.now = w.now.Add(2 * time.Hour)
+		fresh := w.suppress("ada@example.com", "manual", "")
+		_, err = w.s.DeleteSuppression(w.ctx, w.owner, fresh.ID, "key_x", w.now)
+		w.must(err)
+		past, err := w.s.PastSuppressions(w.ctx, w.owner, "ada@example.com")
+		w.must(err)
+		equal(w, "past", len(past), 2)
+		equal(w, "first", past[0].ID, s.ID)
+		equal(w, "first ended", past[0].EndedAt, s.ExpiresAt)
+		equal(w, "first by", past[0].By, "")
+		equal(w, "second by", past[1].By, "key_x")
+		past, err = w.s.PastSuppressions(w.ctx, mail.Owner{Project: 2}, "ada@example.com")
+		w.must(err)
+		equal(w, "of another owner", len(past), 0)
 	}},
 	{"adding with a used key is replayed", func(w *world) {
 		answer := func(s mail.Suppression, created bool) mail.Answer {
