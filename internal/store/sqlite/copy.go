@@ -72,14 +72,22 @@ func (s *Store) vacuumInto(ctx context.Context, path string) error {
 	conn.SetInterrupt(ctx.Done())
 	err = setPragmas(conn, "wal_autocheckpoint = 0")
 	if err == nil {
-		stmt := conn.Prep(`VACUUM INTO ?`)
-		stmt.BindText(1, path)
-		err = step(stmt)
+		err = vacuum(conn, path)
 	}
 	if ctx.Err() != nil {
 		err = ctx.Err()
 	}
 	return errors.Join(err, conn.Close())
+}
+
+func vacuum(conn *sqlite.Conn, path string) error {
+	stmt, _, err := conn.PrepareTransient(`VACUUM INTO ?`)
+	if err != nil {
+		return err
+	}
+	stmt.BindText(1, path)
+	_, err = stmt.Step()
+	return errors.Join(err, stmt.Finalize())
 }
 
 func giveFile(name string, file *os.File, give func(string, int64, io.Reader) error) error {
@@ -138,8 +146,13 @@ func Verify(ctx context.Context, path string) error {
 }
 
 func verify(conn *sqlite.Conn) error {
+	stmt, _, err := conn.PrepareTransient(`PRAGMA integrity_check(1)`) // it may be too damaged even for that
+	if err != nil {
+		return fmt.Errorf("check the database: %w", err)
+	}
 	var verdict string
-	if _, err := first(conn.Prep(`PRAGMA integrity_check(1)`), func(q *sqlite.Stmt) { verdict = q.ColumnText(0) }); err != nil {
+	_, err = first(stmt, func(q *sqlite.Stmt) { verdict = q.ColumnText(0) })
+	if err := errors.Join(err, stmt.Finalize()); err != nil {
 		return fmt.Errorf("check the database: %w", err)
 	}
 	if verdict != "ok" {

@@ -385,3 +385,32 @@ func TestAReaderOfAnOldStateMakesScrubBusy(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What it costs while nothing is due, and to forget a message whole.
+func BenchmarkForget(b *testing.B) {
+	s := openStore(b)
+	owner := keeping(b, s, "one", 1)
+	now := time.Now()
+	b.Run("nothing is due", func(b *testing.B) {
+		deliverAllAt(b, s, now, []secret{newSecret(1, owner, 100)})
+		for b.Loop() {
+			if did, err := s.Forget(b.Context(), now); err != nil || did.Removed() {
+				b.Fatal(did, err)
+			}
+		}
+	})
+	b.Run("a message", func(b *testing.B) {
+		for left := b.N; left > 0; {
+			var all []secret
+			for n := range min(left, 1000) {
+				all = append(all, newSecret(n, owner, 2000))
+			}
+			b.StopTimer()
+			deliverAllAt(b, s, now, all)
+			now = now.Add(31 * aDay)
+			b.StartTimer()
+			did := sweep(b, s, now)
+			left -= did.Messages
+		}
+	})
+}
