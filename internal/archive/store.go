@@ -32,6 +32,7 @@ type Query struct {
 	Subject       string
 	Tag           string
 	Topic         string
+	Template      string // alias at that time, or id ("tmpl_…"); any version
 	Tier          *mail.Tier
 	Domain        string // the recipient's
 	Site          string

@@ -1,7 +1,6 @@
 package render
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"slices"
@@ -163,6 +162,3 @@ func (v *Version) sum() (out [32]byte) {
 	h.Sum(out[:0])
 	return out
 }
-
-// shownVersion is the version a template's description is of.
-func (t *Template) shownVersion() int { return cmp.Or(t.Published, t.Draft) }

@@ -39,7 +39,7 @@ func (a *API) listMessages(c *httpapi.Call) {
 // messageQuery reads the filters.
 func (l *listing) messageQuery() archive.Query {
 	q := archive.Query{Owner: l.c.Who.Owner, Limit: l.Limit + 1, After: l.After, Ascending: l.Ascending,
-		Recipient: mail.FoldAddress(l.text("recipient")), From: l.text("from"), Subject: l.text("subject"), Tag: l.text("tag"), Topic: l.text("topic"),
+		Recipient: mail.FoldAddress(l.text("recipient")), From: l.text("from"), Subject: l.text("subject"), Tag: l.text("tag"), Topic: l.text("topic"), Template: l.text("template"),
 		Domain: strings.ToLower(l.text("domain")), Site: l.text("site"), KeyID: strings.TrimPrefix(l.text("api_key_id"), "key_"),
 		Batch: l.id("batch_id", mail.PrefixBatch), RFCID: strings.Trim(l.text("rfc_message_id"), "<>"), Idempotency: l.text("idempotency_key"),
 		Supersedes: l.text("supersedes"), Class: mail.Class(l.text("class")),
@@ -68,7 +68,7 @@ func (l *listing) messageQuery() archive.Query {
 			q.Metadata[strings.TrimSuffix(key, "]")] = v[0]
 		}
 	}
-	l.notYet("template", "pool", "q")
+	l.notYet("pool", "q")
 	return q
 }
 

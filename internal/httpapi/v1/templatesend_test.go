@@ -43,6 +43,9 @@ func TestAMessageIsRenderedFromItsTemplate(t *testing.T) {
 	if read.at("/template/alias") != "receipt" || read.at("/template/version") != "1" || !strings.HasPrefix(read.at("/template/template_id"), "tmpl_") {
 		t.Errorf("message: %s", read.Body)
 	}
+	if l := h.ask(testKey, "GET", "/v1/messages?template=receipt", "").is(200, ""); l.at("/data/0/message_id") != a.at("/message_id") || l.at("/data/0/template/alias") != "receipt" {
+		t.Errorf("by template: %s", l.Body)
+	}
 	if m := h.sent(h.sendTemplate(`"template":"plain","subject":"Mine {{name}}","from":"me@sandbox.test","template_data":{"name":"Ada & Bob"}`)); m.at("/subject") != "Mine {{name}}" || m.at("/html") != "null" || !strings.HasPrefix(m.at("/text"), "Hi Ada & Bob") || !strings.Contains(m.at("/text"), "Acme & Co (c)") {
 		t.Errorf("text only: %s", m.Body)
 	}

@@ -156,6 +156,11 @@ func (f *find) facts(q *archive.Query) {
 	member("from", q.From)
 	member("subject", q.Subject)
 	member("topic", q.Topic)
+	if id, err := mail.ParseID(mail.PrefixTemplate, q.Template); err == nil {
+		member("template", id.UUID())
+	} else {
+		member("template_alias", q.Template)
+	}
 	member("key", q.KeyID)
 	if q.Tag != "" {
 		f.add("instr(m.facts, ?) > 0 AND EXISTS (SELECT 1 FROM json_each(m.facts, '$.tags') WHERE value = ?)", quoted(q.Tag), q.Tag)

@@ -287,7 +287,7 @@ func (t *tx) publishVersion(row int64, v *render.Version, facts, parts string) e
 }
 
 // ArchiveTemplate takes a template out of use.
-func (s *Store) ArchiveTemplate(ctx context.Context, project int64, id mail.ID, ifRevision int64, force bool, _ string, now time.Time) error {
+func (s *Store) ArchiveTemplate(ctx context.Context, project int64, id mail.ID, ifRevision int64, force bool, by string, now time.Time) error {
 	return s.write(ctx, func(t *tx) error {
 		var row int64
 		b := bind(t.conn.Prep(`SELECT row FROM templates WHERE id = ? AND project = ? AND archived_at IS NULL`))
@@ -308,8 +308,9 @@ func (s *Store) ArchiveTemplate(ctx context.Context, project int64, id mail.ID, 
 				return orExists(err)
 			}
 		}
-		b = bind(t.conn.Prep(`UPDATE templates SET archived_at = ?, revision = revision + 1 WHERE row = ?`))
+		b = bind(t.conn.Prep(`UPDATE templates SET archived_at = ?1, facts = json_set(facts, '$.updated_at', ?1, '$.updated_by', ?2), revision = revision + 1 WHERE row = ?3`))
 		b.int(micros(now))
+		b.text(by)
 		b.int(row)
 		return t.exec(b.s)
 	})

@@ -142,13 +142,14 @@ func archiveFilters(w *world) {
 		change(a.Message)
 		all[subject] = made{w.accept(a).Row, a.Message.ID}
 	}
-	batch := mail.NewID(w.now)
+	batch, template := mail.NewID(w.now), mail.NewID(w.now)
 	add("plain", func(*mail.Message) {}, "ada@example.com")
 	add("other", func(m *mail.Message) {
 		m.From.Email, m.Topic, m.Tags, m.KeyID = "info@acme.test", "news", []string{"a\"b", "wk45"}, "otherkey"
 		m.Batch, m.IdempotencyKey, m.Supersedes, m.Tier = batch, "key/1", "otp/1", mail.Bulk
 		m.Metadata = map[string]string{"order_id": "42", "na.me": "x\"y"}
 		m.RFCID = "foreign@id.test"
+		m.Template = mail.TemplateRef{ID: template, Alias: "welcome", Version: 7}
 	}, "adam@example.org", "cy@example.com")
 	add("wildcard", func(m *mail.Message) { m.Tags = []string{"wk4"} }, "a_a%@example.net")
 
@@ -170,6 +171,9 @@ func archiveFilters(w *world) {
 		{"from", archive.Query{From: "info@acme.test"}, []string{"other"}},
 		{"subject", archive.Query{Subject: "plain"}, []string{"plain"}},
 		{"topic", archive.Query{Topic: "news"}, []string{"other"}},
+		{"template by alias", archive.Query{Template: "welcome"}, []string{"other"}},
+		{"template by id", archive.Query{Template: template.Text(mail.PrefixTemplate)}, []string{"other"}},
+		{"a template nothing was made from", archive.Query{Template: "tmpl_01kpk2byj0emq8k9w39qsaekf4"}, nil},
 		{"tag", archive.Query{Tag: "wk4"}, []string{"wildcard"}},
 		{"tag with a quote", archive.Query{Tag: "a\"b"}, []string{"other"}},
 		{"tag that is a subject", archive.Query{Tag: "plain"}, nil},

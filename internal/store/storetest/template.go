@@ -169,6 +169,7 @@ var templateClauses = []clause{
 		read, err := w.s.TemplateByID(w.ctx, p.Row, t.ID)
 		w.must(err)
 		equal(w, "archived", read.ArchivedAt, w.now)
+		equal(w, "by", read.UpdatedBy, "x")
 		_, err = w.publish(read, 1, false)
 		w.wantErr(err, mail.ErrNotFound)
 		again := w.created(p, "welcome")
