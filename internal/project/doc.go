@@ -11,7 +11,7 @@
 // and move the status (verify.go has the drawing's rules; a name server that is down moves
 // nothing). [Domains.Rotate] makes a key that follows another once its record is found,
 // [Domains.Activate] does that by order; [Domains.Export] writes the records for a
-// provider. A check counts in a domain's Revision, an owner's change in its Version too:
+// provider; [Domains.Health] tells how its live mail fared. A check counts in a domain's Revision, an owner's change in its Version too:
 // the ETag.
 //
 // On the way of each message there are only [Domains.Domain], when it is accepted, and

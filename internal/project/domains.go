@@ -43,6 +43,7 @@ type DomainStore interface {
 	UpdateDomainOnce(ctx context.Context, d Domain, once *mail.Once, answer func(Domain) mail.Answer) (Domain, error)
 	RecordCheck(ctx context.Context, d Domain, events []mail.Event) (Domain, error)
 	DomainsDue(ctx context.Context, now time.Time, limit int) (due []Domain, next time.Time, err error)
+	HealthOfDomain(ctx context.Context, project int64, domain string, since time.Time, limit int) (Traffic, error)
 	DeleteDomain(ctx context.Context, project int64, id mail.ID, force bool, by string, now time.Time) error
 	Remembered(ctx context.Context, owner mail.Owner, route, key string, now time.Time) (mail.Answer, error)
 }

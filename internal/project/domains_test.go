@@ -34,6 +34,8 @@ type shelf struct {
 	lists   int // readings of all domains
 	due     int // readings of the due ones
 	broken  error
+	traffic project.Traffic // what health is told
+	asked   string          // the bounds of health's last question
 }
 
 func newShelf() *shelf {
@@ -115,6 +117,13 @@ func (s *shelf) keep(d project.Domain, ifVersion, edits int64, events []mail.Eve
 	d.Version, d.Revision = now.Version+edits, now.Revision+1
 	s.domains[d.ID], s.events = d, append(s.events, events...)
 	return d, nil
+}
+
+func (s *shelf) HealthOfDomain(_ context.Context, _ int64, _ string, since time.Time, limit int) (project.Traffic, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked = fmt.Sprint(since.UTC().Format(time.DateOnly), " ", limit)
+	return s.traffic, s.broken
 }
 
 func (s *shelf) DomainsDue(_ context.Context, now time.Time, limit int) (due []project.Domain, next time.Time, err error) {

@@ -39,6 +39,10 @@ type Store interface {
 	// DomainsDue gives domains of all projects whose NextCheckAt has come, longest due first,
 	// and when the next of the others' will; zero: there are no others.
 	DomainsDue(ctx context.Context, now time.Time, limit int) (due []Domain, next time.Time, err error)
+	// HealthOfDomain counts the newest live messages sent from a domain and made since a time: at most
+	// limit of them. It looks at no more than ten times limit messages of all domains and, but for
+	// the first message, recipients of this one; Traffic.Cut tells that a bound ended it.
+	HealthOfDomain(ctx context.Context, project int64, domain string, since time.Time, limit int) (Traffic, error)
 	// DeleteDomain removes it; without force it is mail.ErrExists while mail of it waits. With
 	// force that mail becomes Failed (domain_removed) in the same commit.
 	DeleteDomain(ctx context.Context, project int64, id mail.ID, force bool, by string, now time.Time) error

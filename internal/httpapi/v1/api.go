@@ -156,6 +156,7 @@ func (a *API) routes() []httpapi.Route {
 	add(patch, "/v1/domains/{domain}", "domains.write", a.patchDomain)
 	add(del, "/v1/domains/{domain}", "domains.write", a.deleteDomain)
 	add(get, "/v1/domains/{domain}/dns", "domains.read", a.domainRecords)
+	add(get, "/v1/domains/{domain}/health", "domains.read", a.domainHealth)
 	add(post, "/v1/domains/{domain}/verify", "domains.write", a.verifyDomain, once)
 	add(get, "/v1/domains/{domain}/dns/export", "domains.read", a.exportDomain)
 	add(post, "/v1/domains/{domain}/dkim/rotate", "domains.write", a.rotateDKIM, once)

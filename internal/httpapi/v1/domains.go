@@ -21,6 +21,7 @@ type Domains interface {
 	Records(d project.Domain) []project.Record
 	Verify(ctx context.Context, project int64, ref string) (project.Domain, error)
 	Export(d project.Domain, format string) (project.Export, error)
+	Health(ctx context.Context, project int64, ref string) (project.Health, error)
 
 	Rotate(ctx context.Context, project int64, ref string, r project.Rotation, once *mail.Once, answer func(project.Domain, project.DKIMKey) mail.Answer) (project.Domain, project.DKIMKey, error)
 	Activate(ctx context.Context, project int64, ref, selector string, force bool, ifVersion int64, by string) (project.Domain, error)

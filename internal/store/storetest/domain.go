@@ -2,12 +2,73 @@ package storetest
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
 	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/project"
+	"github.com/postroad/postroad/internal/queue"
 )
+
+func (w *world) health(since time.Time, limit int) project.Traffic {
+	w.Helper()
+	t, err := w.s.HealthOfDomain(w.ctx, w.owner.Project, "acme.test", since, limit)
+	w.must(err)
+	return t
+}
+
+func make25() (to []string) {
+	for i := range 25 {
+		to = append(to, fmt.Sprintf("a%d@one.test", i))
+	}
+	return to
+}
+
+func domainHealth(w *world) {
+	equal(w, "nothing", fmt.Sprint(w.health(w.now.Add(-time.Hour), 10).Messages), "0")
+	from := func(sender string) []*mail.Work {
+		a := w.letter("ada@one.test", "bob@one.test", "cy@one.test", "dan@one.test")
+		a.Message.From.Email = sender
+		return w.send(a)
+	}
+	took := func(work *mail.Work, envelope string, tls *mail.TLSFacts, signed ...string) queue.Result {
+		r := w.delivered(work)
+		r.Attempt.TLS, r.Attempt.Signed = tls, signed
+		r.Attempt.Reply.Text = `ok ,0,"MAIL FROM:<x@evil.test>`
+		r.Attempt.Transcript = []mail.Line{{From: "S", Code: 220, Text: `,0,"MAIL FROM:<x@evil.test>`},
+			{From: "C", Text: "MAIL FROM:<" + envelope + "> SIZE=5"}, {From: "S", Code: 250, Text: "ok"}}
+		return r
+	}
+	works := from("Hello@acme.test")
+	w.settle(took(works[0], "b.1@bounce.acme.test", &mail.TLSFacts{Version: "TLS1.3", Verified: true}, "s1", "s2"),
+		took(works[1], "b.2@mx.host.test", &mail.TLSFacts{Version: "TLS1.2"}, "s1"), took(works[2], "b.3@bounce.acme.test", nil))
+	s := w.suppression("dan@one.test", "hard_bounce", "")
+	w.settle(w.bounced(works[3], &s))
+	w.must(w.s.Report(w.ctx, w.now, queue.Report{Delivery: works[1].Delivery.Row, Status: mail.Complained}))
+	second := w.letter("eve@one.test", "flo@one.test")
+	works = w.send(second)
+	w.settle(w.deferred(works[0], w.now.Add(time.Hour)))
+	for _, other := range []string{"x@sub.acme.test", "x@notacme.test", "acme.test@other.test"} {
+		for _, work := range from(other) {
+			w.settle(took(work, "b@other.test", nil, "s9"))
+		}
+	}
+	live := w.owner
+	w.owner.Env = mail.Test
+	w.accept(w.letter("ada@one.test"))
+	w.owner = mail.Owner{Project: live.Project + 1, Env: mail.Live}
+	w.accept(w.letter("ada@one.test"))
+	w.owner = live
+
+	t := w.health(w.now.Add(-time.Hour), 10)
+	equal(w, "traffic", fmt.Sprint(t.Messages, t.Recipients, t.Cut), "2 6 false")
+	equal(w, "statuses", fmt.Sprint(t.Statuses), fmt.Sprint(map[mail.Status]int64{mail.Delivered: 2, mail.Complained: 1, mail.Bounced: 1, mail.Deferred: 1, works[1].Delivery.Status: 1}))
+	equal(w, "bounces", fmt.Sprint(t.Bounces), "map[unknown_user:1]")
+	equal(w, "signed", fmt.Sprint(t.Taken, t.Signed, t.Selectors), "3 2 map[s1:2 s2:1]")
+	equal(w, "return paths", fmt.Sprint(t.ReturnPaths), "map[bounce.acme.test:2 mx.host.test:1]")
+	equal(w, "TLS", fmt.Sprint(t.Encrypted, t.Verified), "2 1")
+}
 
 // dueAt is a domain whose check comes at a time.
 func (w *world) dueAt(p project.Project, name string, at time.Time) project.Domain {
@@ -32,6 +93,31 @@ func (w *world) due(now time.Time, limit int) (names string, next time.Time) {
 }
 
 var domainClauses = []clause{
+	{"health counts what became of one domain's live mail, and how it went", domainHealth},
+	{"health looks at the newest within its bounds, and tells when one of them ended it", func(w *world) {
+		start := w.now
+		for i := range 4 {
+			w.now = start.Add(time.Duration(i) * time.Hour)
+			w.accept(w.letter("ada@one.test", "bob@one.test"))
+		}
+		t := w.health(start, 4)
+		equal(w, "all", fmt.Sprint(t.Messages, t.Recipients, t.Cut, t.Oldest.Equal(start)), "4 8 false true")
+		t = w.health(start.Add(time.Hour), 4)
+		equal(w, "since", fmt.Sprint(t.Messages, t.Recipients, t.Cut, t.Oldest.Equal(start.Add(time.Hour))), "3 6 false true")
+		t = w.health(start, 2)
+		equal(w, "limited", fmt.Sprint(t.Messages, t.Recipients, t.Cut, t.Oldest.Equal(start.Add(2*time.Hour))), "2 4 true true")
+		for range 19 {
+			a := w.letter("ada@one.test")
+			a.Message.From.Email = "hello@other.test"
+			w.accept(a)
+		}
+		t = w.health(start, 2)
+		equal(w, "behind others' mail", fmt.Sprint(t.Messages, t.Cut), "1 true")
+		many := w.letter(make25()...)
+		w.accept(many)
+		t = w.health(start, 2)
+		equal(w, "of many recipients", fmt.Sprint(t.Messages, t.Recipients, t.Cut), "1 25 true")
+	}},
 	{"domains are due in the order of their checks, of all projects, and no more than asked for", func(w *world) {
 		one, two := w.project("one"), w.project("two")
 		names, next := w.due(w.now, 10)
