@@ -113,8 +113,8 @@ var domainClauses = []clause{
 		}
 		t = w.health(start, 2)
 		equal(w, "behind others' mail", fmt.Sprint(t.Messages, t.Cut), "1 true")
-		many := w.letter(make25()...)
-		w.accept(many)
+		w.accept(w.letter(make25()...))
+		w.accept(w.letter(make25()...))
 		t = w.health(start, 2)
 		equal(w, "of many recipients", fmt.Sprint(t.Messages, t.Recipients, t.Cut), "1 25 true")
 	}},
