@@ -34,6 +34,10 @@ type plan struct {
 // parts of a run, in order.
 var parts = []string{"postfix", "postfix-held", "unsigned", "scheduled", "p99", "raw", "rsa", "ed25519", "both", "stuck", "overtake", "render"}
 
+// siteConnections is how many connections both systems may have to the sink (both have 20
+// without a setting).
+const siteConnections = 50
+
 func main() {
 	p := &plan{out: os.Stdout, results: results{runs: map[string]*figures{}}}
 	flag.IntVar(&p.messages, "n", 40_000, "messages of each run (an eighth with RSA)")

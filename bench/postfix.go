@@ -28,8 +28,8 @@ type figures struct {
 }
 
 // postfixRun is smtp-source → Postfix → sink: the same message size, as many
-// connections, Postfix's own defaults for all that decides about speed and
-// durability. With held set Postfix keeps the mail (HOLD) and delivers nothing.
+// connections on both ends, Postfix's own defaults for all else that decides about
+// speed and durability. With held set Postfix keeps the mail (HOLD) and delivers nothing.
 func postfixRun(ctx context.Context, n, connections int, held bool) (*figures, error) {
 	dir, err := os.MkdirTemp("", "postroad-bench-postfix-")
 	if err != nil {
@@ -44,7 +44,9 @@ func postfixRun(ctx context.Context, n, connections int, held bool) (*figures, e
 		return nil, err
 	}
 	defer s.Close()
-	main := map[string]string{"relayhost": "[127.0.0.1]:" + strconv.Itoa(s.Port())}
+	main := map[string]string{
+		"relayhost": "[127.0.0.1]:" + strconv.Itoa(s.Port()), "default_destination_concurrency_limit": strconv.Itoa(siteConnections),
+	}
 	if held {
 		main["smtpd_recipient_restrictions"] = "check_recipient_access static:HOLD, permit_mynetworks, reject"
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -63,7 +64,7 @@ func openSide(ctx context.Context, b sink.Behaviour, profile string) (*side, err
 		err = s.world.Route("fast.test", "127.0.0.1")
 	}
 	if err == nil {
-		o.Env = s.world.Env("POSTROAD_LOG_LEVEL", "warn", "BENCH_CPU_PROFILE", profile)
+		o.Env = s.world.Env("POSTROAD_SITE_CONNECTIONS", strconv.Itoa(siteConnections), "POSTROAD_LOG_LEVEL", "warn", "BENCH_CPU_PROFILE", profile)
 		s.p, err = harness.Launch(ctx, o)
 	}
 	if err == nil {
