@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	renewMax  = 512 // leases in one call, so that it does not hold up the store's other work
+	renewMax  = 64 // leases in one call, so that it does not hold up the store's other work
 	rescueMax = 256
 )
 

@@ -29,8 +29,8 @@ type Options struct {
 
 	MaxHeld    int           // deliveries in memory; default 20,000
 	MaxContent int64         // bytes of content in memory; default 64 MB
-	ClaimMax   int           // deliveries a claim; default 256
-	Lookups    int           // routes looked up at a time; default 256
+	ClaimMax   int           // deliveries a claim; default 64: a store runs a claim whole, and others wait for it
+	Lookups    int           // routes looked up at a time; default 64: a store runs a claim whole, and others wait for it
 	LookupTime time.Duration // for one; default 30 s
 	Settlers   int           // commits of results under way at a time; default 2
 
@@ -51,7 +51,7 @@ func (o *Options) fill() {
 	o.Pool = cmp.Or(o.Pool, "main")
 	o.MaxHeld = cmp.Or(o.MaxHeld, 20_000)
 	o.MaxContent = cmp.Or(o.MaxContent, 64<<20)
-	o.ClaimMax = cmp.Or(o.ClaimMax, 256)
+	o.ClaimMax = cmp.Or(o.ClaimMax, 64)
 	o.Lookups = cmp.Or(o.Lookups, 256)
 	o.LookupTime = cmp.Or(o.LookupTime, 30*time.Second)
 	o.Settlers = cmp.Or(o.Settlers, 2)

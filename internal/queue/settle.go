@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	settleMax     = 256 // results in one call
+	settleMax     = 64 // results in one call: the store runs a call whole, and others wait for it
 	settleTrouble = 100 * time.Millisecond
 )
 
