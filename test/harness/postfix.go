@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -180,18 +181,22 @@ func alive(pid int) bool {
 	return err == nil
 }
 
-// freePort gives address with its port 0 replaced by a free one.
+// freePort gives address with its port 0 replaced by a free one, of those below the range
+// that the system gives to outgoing connections (32768 and up on Linux): so no connection
+// takes it before it is listened on.
 func freePort(address string) (string, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil || port != "0" {
 		return address, err
 	}
-	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-	if err != nil {
-		return "", err
+	for range 100 {
+		address = net.JoinHostPort(host, strconv.Itoa(16000+rand.IntN(16000)))
+		var l net.Listener
+		if l, err = net.Listen("tcp", address); err == nil {
+			return address, l.Close()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	return "", err
 }
 
 // waitForBanner returns when an SMTP server greets at address.
