@@ -67,12 +67,8 @@ func (s *Store) CreateDomain(ctx context.Context, d project.Domain, once *mail.O
 	}
 	d.Version = 1
 	err = s.write(ctx, func(t *tx) error {
-		before, err := t.once(once)
-		if err != nil {
+		if err := t.unused(once); err != nil {
 			return err
-		}
-		if before != nil {
-			return &mail.Replayed{Answer: *before}
 		}
 		if taken, err := t.exists(`SELECT 1 FROM domains WHERE project = ? AND name = ?`, d.Project, d.Name); err != nil || taken {
 			return orExists(err)

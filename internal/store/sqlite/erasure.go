@@ -69,12 +69,8 @@ func scanErasure(q *sqlite.Stmt) (*erasure, error) {
 // CreateErasure keeps an order; Erase carries it out.
 func (s *Store) CreateErasure(ctx context.Context, in retention.Erasure, once *mail.Once, answer func(retention.Erasure) mail.Answer) (retention.Erasure, error) {
 	err := s.write(ctx, func(t *tx) error {
-		before, err := t.once(once)
-		if err != nil {
+		if err := t.unused(once); err != nil {
 			return err
-		}
-		if before != nil {
-			return &mail.Replayed{Answer: *before}
 		}
 		facts, err := json.Marshal(erasureFacts{By: in.By, Suppressions: in.Suppressions, Deliveries: t.now.delivery, Events: t.now.event})
 		if err != nil {

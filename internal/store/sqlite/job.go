@@ -25,12 +25,8 @@ func (s *Store) CreateJob(ctx context.Context, j job.Job, once *mail.Once, answe
 		return fmt.Errorf("write job facts: %w", err)
 	}
 	return s.write(ctx, func(t *tx) error {
-		before, err := t.once(once)
-		if err != nil {
+		if err := t.unused(once); err != nil {
 			return err
-		}
-		if before != nil {
-			return &mail.Replayed{Answer: *before}
 		}
 		b := bind(t.conn.Prep(`INSERT INTO jobs (` + jobColumns + `) VALUES (?,?,?,?,?,?,?)`))
 		b.id(j.ID)

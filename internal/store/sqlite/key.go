@@ -64,12 +64,8 @@ func (s *Store) CreateKey(ctx context.Context, k project.Key, once *mail.Once, a
 	}
 	k.Version = 1
 	err = s.write(ctx, func(t *tx) error {
-		before, err := t.once(once)
-		if err != nil {
+		if err := t.unused(once); err != nil {
 			return err
-		}
-		if before != nil {
-			return &mail.Replayed{Answer: *before}
 		}
 		if taken, err := t.exists(`SELECT 1 FROM keys WHERE id = ? OR hash = ?`, k.ID, k.Hash[:]); err != nil || taken {
 			return orExists(err)

@@ -162,3 +162,12 @@ func (t *tx) forget(keys []onceKey, now time.Time) error {
 	}
 	return nil
 }
+
+// unused is for writes whose replay is an error: a used key is [mail.Replayed].
+func (t *tx) unused(once *mail.Once) error {
+	before, err := t.once(once)
+	if err == nil && before != nil {
+		err = &mail.Replayed{Answer: *before}
+	}
+	return err
+}

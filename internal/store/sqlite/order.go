@@ -121,12 +121,8 @@ type orderOf struct {
 func (s *Store) order(ctx context.Context, c queue.Change, carryOut func(*tx, *orderOf) error) (out queue.Changed, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		out = queue.Changed{}
-		before, err := t.once(c.Once)
-		if err != nil {
+		if err := t.unused(c.Once); err != nil {
 			return err
-		}
-		if before != nil {
-			return &mail.Replayed{Answer: *before}
 		}
 		o, err := t.orderOf(c.Owner, c.Message)
 		if err != nil {

@@ -180,12 +180,8 @@ func (s *Store) AddSuppression(ctx context.Context, in mail.Suppression, once *m
 		now = time.Now()
 	}
 	err = s.write(ctx, func(t *tx) error {
-		before, err := t.once(once)
-		if err != nil {
+		if err := t.unused(once); err != nil {
 			return err
-		}
-		if before != nil {
-			return &mail.Replayed{Answer: *before}
 		}
 		if got, created, err = t.suppress(in, now); err != nil || answer == nil {
 			return err
@@ -213,12 +209,8 @@ func (s *Store) DeleteSuppression(ctx context.Context, owner mail.Owner, id mail
 func (s *Store) ChangeSuppressions(ctx context.Context, c feedback.Changes) (out feedback.Changed, err error) {
 	err = s.write(ctx, func(t *tx) error {
 		out = feedback.Changed{}
-		before, err := t.once(c.Once)
-		if err != nil {
+		if err := t.unused(c.Once); err != nil {
 			return err
-		}
-		if before != nil {
-			return &mail.Replayed{Answer: *before}
 		}
 		for i := range c.Add {
 			got, created, err := t.suppress(c.Add[i], c.Now)

@@ -118,12 +118,8 @@ func (s *Store) CreateTemplate(ctx context.Context, n render.Template, first ren
 	}
 	n.Revision = 1
 	err = s.write(ctx, func(t *tx) error {
-		before, err := t.once(once)
-		if err != nil {
+		if err := t.unused(once); err != nil {
 			return err
-		}
-		if before != nil {
-			return &mail.Replayed{Answer: *before}
 		}
 		if taken, err := t.aliasTaken(&n); err != nil || taken {
 			return orExists(err)
