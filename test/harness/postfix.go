@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -179,24 +178,6 @@ func (p *Postfix) Pid() int {
 func alive(pid int) bool {
 	_, err := os.Stat(fmt.Sprintf("/proc/%d", pid))
 	return err == nil
-}
-
-// freePort gives address with its port 0 replaced by a free one, of those below the range
-// that the system gives to outgoing connections (32768 and up on Linux): so no connection
-// takes it before it is listened on.
-func freePort(address string) (string, error) {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil || port != "0" {
-		return address, err
-	}
-	for range 100 {
-		address = net.JoinHostPort(host, strconv.Itoa(16000+rand.IntN(16000)))
-		var l net.Listener
-		if l, err = net.Listen("tcp", address); err == nil {
-			return address, l.Close()
-		}
-	}
-	return "", err
 }
 
 // waitForBanner returns when an SMTP server greets at address.
