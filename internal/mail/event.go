@@ -29,6 +29,8 @@ const (
 	EventTemplatePublished  EventType = "template.published"
 	EventKeyCreated         EventType = "api_key.created"
 	EventKeyRevoked         EventType = "api_key.revoked"
+	EventKeyRotated         EventType = "api_key.rotated"
+	EventKeyExpiring        EventType = "api_key.expiring"
 )
 
 // Event is a fact, committed with the change it tells of.

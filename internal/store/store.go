@@ -10,6 +10,7 @@ import (
 	"io"
 
 	"github.com/postroad/postroad/internal/archive"
+	"github.com/postroad/postroad/internal/audit"
 	"github.com/postroad/postroad/internal/feedback"
 	"github.com/postroad/postroad/internal/job"
 	"github.com/postroad/postroad/internal/project"
@@ -25,9 +26,11 @@ type Store interface {
 	queue.Store
 	queue.Reporter
 	archive.Store
+	audit.Store
 	feedback.Store
 	job.Store
 	project.Store
+	project.SessionStore
 	render.Store
 	retention.Store
 

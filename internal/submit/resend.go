@@ -56,7 +56,7 @@ func (s *Service) Resend(ctx context.Context, who project.Principal, r *ResendRe
 
 // judgeAgain takes over what was judged once and looks at what may have changed.
 func (d *draft) judgeAgain(ctx context.Context, r *ResendRequest) error {
-	if err := suspended(d.who); err != nil {
+	if err := refused(d.who); err != nil {
 		return err
 	}
 	d.inherit(r.Original)

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/project"
 	"github.com/postroad/postroad/internal/render"
 )
@@ -85,10 +84,10 @@ func (s *Service) Submit(ctx context.Context, who project.Principal, r *Request)
 // stamp gives now as we keep it: in UTC, to the millisecond that answers show.
 func (s *Service) stamp() time.Time { return s.now().UTC().Truncate(time.Millisecond) }
 
-// suspended is the refusal of a project that may not send now.
-func suspended(who project.Principal) error {
-	if who.Project != nil && who.Project.Suspended {
-		return &mail.Error{Code: "project_suspended", Status: 403, Message: "This project is suspended and cannot send. Ask whoever runs this server."}
+// refused is the refusal of a project that may not send now.
+func refused(who project.Principal) error {
+	if fault := who.MaySend(); fault != nil {
+		return fault
 	}
 	return nil
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"zombiezen.com/go/sqlite"
+
+	"github.com/postroad/postroad/internal/audit"
 )
 
 const (
@@ -46,6 +48,7 @@ type writer struct {
 	spare   []*op // the last group's slice, used again
 	tx      tx
 	memo    memory       // what the writer knows without asking; changed by commits only
+	usage   usage        // what was accepted per day; likewise
 	ops     atomic.Int64 // answered
 	commits atomic.Int64
 }
@@ -74,6 +77,9 @@ var opPool = sync.Pool{New: func() any { return &op{done: make(chan struct{}, 1)
 func (s *Store) write(ctx context.Context, run func(*tx) error) error {
 	if !s.ready.Load() {
 		return errSchema
+	}
+	if note := audit.From(ctx); note != nil {
+		return s.writeNoted(ctx, note, run)
 	}
 	return s.writer.do(ctx, run, false)
 }
