@@ -41,6 +41,8 @@ type Store interface {
 	Schema(ctx context.Context) (have, want int, err error)
 	// Ping tells whether the store can commit now: it writes and syncs.
 	Ping(ctx context.Context) error
+	// Strain tells how hard writing is at the moment; it costs nothing.
+	Strain() submit.Strain
 	// Wake gives a channel that is closed at the next commit of events of any owner;
 	// call again for the one after. For waiting readers, never for correctness.
 	Wake() <-chan struct{}

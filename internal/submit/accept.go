@@ -149,6 +149,9 @@ func (e *entry) forgottenAt() time.Time {
 func (e *entry) tell(a *Acceptance, out *Accepted) {
 	ms := e.message.AcceptTime.Milliseconds()
 	queued := mail.Detail{Summary: e.summary(ms), Via: e.message.Via, KeyID: e.who.By(), AcceptMS: &ms}
+	if e.who.Session != nil {
+		queued.KeyID, queued.By = "", e.who.By()
+	}
 	events := make([]mail.Event, 0, 2*len(out.Deliveries))
 	for i := range out.Deliveries {
 		d := &out.Deliveries[i]

@@ -12,6 +12,7 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"github.com/postroad/postroad/internal/audit"
+	"github.com/postroad/postroad/internal/submit"
 )
 
 const (
@@ -51,6 +52,19 @@ type writer struct {
 	usage   usage        // what was accepted per day; likewise
 	ops     atomic.Int64 // answered
 	commits atomic.Int64
+	since   atomic.Int64 // Unix nanoseconds when the group that runs was taken; 0: none runs
+}
+
+// Strain tells how many writes wait and how long the commit that runs has taken so far.
+func (s *Store) Strain() submit.Strain {
+	w := s.writer
+	w.mu.Lock()
+	out := submit.Strain{Waiting: len(w.queue)}
+	w.mu.Unlock()
+	if since := w.since.Load(); since != 0 {
+		out.Behind = time.Duration(time.Now().UnixNano() - since)
+	}
+	return out
 }
 
 // op is one whole fact to be written. run may be called again after a rollback, so it
@@ -182,6 +196,8 @@ func (w *writer) close() {
 
 // serve commits a group, with what comes in while it is being worked on, and answers.
 func (w *writer) serve(group []*op) {
+	w.since.Store(time.Now().UnixNano())
+	defer w.since.Store(0)
 	group, err := w.commitGroup(group)
 	switch {
 	case err == nil:
