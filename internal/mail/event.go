@@ -29,6 +29,10 @@ const (
 	EventTemplatePublished  EventType = "template.published"
 	EventKeyCreated         EventType = "api_key.created"
 	EventKeyRevoked         EventType = "api_key.revoked"
+	EventWebhookFailing     EventType = "webhook.failing" // for an hour, a day, four days
+	EventWebhookDisabled    EventType = "webhook.disabled"
+	EventWebhookRecovered   EventType = "webhook.recovered"
+	EventWebhookTest        EventType = "webhook.test" // an example, on no log
 )
 
 // Event is a fact, committed with the change it tells of.

@@ -1,0 +1,69 @@
+package webhook
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/postroad/postroad/internal/eventlog"
+)
+
+// directory is all endpoints as they were at a revision.
+type directory struct {
+	revision int64
+	byRow    map[int64]*Endpoint
+	projects map[int64][]*Endpoint
+}
+
+// forget has the endpoints read again before they are used.
+func (s *Service) forget() {
+	s.mu.Lock()
+	s.known = nil
+	s.mu.Unlock()
+	s.kick()
+}
+
+// endpoints gives the directory, at this revision or a later one.
+func (s *Service) endpoints(ctx context.Context, revision int64) (*directory, error) {
+	s.mu.Lock()
+	known := s.known
+	s.mu.Unlock()
+	if known != nil && known.revision >= revision {
+		return known, nil
+	}
+	all, revision, err := s.o.Store.AllEndpoints(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the endpoints: %w", err)
+	}
+	d := &directory{revision: revision, byRow: make(map[int64]*Endpoint, len(all)), projects: make(map[int64][]*Endpoint)}
+	for i := range all {
+		e := &all[i]
+		d.byRow[e.Row] = e
+		d.projects[e.Owner.Project] = append(d.projects[e.Owner.Project], e)
+	}
+	s.mu.Lock()
+	if s.known == nil || s.known.revision < d.revision {
+		s.known = d
+	}
+	s.mu.Unlock()
+	return d, nil
+}
+
+// plan says which hooks entries owe: the store's Relay asks it.
+func (s *Service) plan(ctx context.Context, revision int64, entries []eventlog.Entry) ([]Hook, error) {
+	d, err := s.endpoints(ctx, revision)
+	if err != nil {
+		return nil, err
+	}
+	now := s.o.Now()
+	var hooks []Hook
+	for i := range entries {
+		n := &entries[i]
+		for _, e := range d.projects[n.Owner.Project] {
+			if e.Owed(n.Position) && s.owes(e, n) {
+				hooks = append(hooks, hookOf(e, n, now))
+			}
+		}
+	}
+	sortHooks(hooks)
+	return hooks, nil
+}
