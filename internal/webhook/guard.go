@@ -11,8 +11,6 @@ import (
 	"github.com/postroad/postroad/internal/mail"
 )
 
-// maxURL is how long an endpoint's URL may be.
-const maxURL = 2000
 
 // target is where a URL leads, as far as its text tells.
 type target struct {
