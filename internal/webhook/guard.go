@@ -11,7 +11,6 @@ import (
 	"github.com/postroad/postroad/internal/mail"
 )
 
-
 // target is where a URL leads, as far as its text tells.
 type target struct {
 	url    *url.URL
