@@ -28,6 +28,10 @@ func (c *Client) Post(ctx context.Context, r Request) Try {
 		try.Error, try.Refused = trouble(err), refused(err)
 		return try
 	}
+	if res.StatusCode < 100 || res.StatusCode > 599 { // RFC 9110 §15
+		try.Error = "The answer's status is " + strconv.Itoa(res.StatusCode) + ", which means nothing in HTTP."
+		return try
+	}
 	try.Status, try.Response = res.StatusCode, readable(body, MaxResponse)
 	try.ResponseHeaders = shownHeaders(res.Header, nil)
 	try.RetryAfter = retryAfter(res.Header, r.At.Add(try.Duration))
