@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	maxURL         = 2048
+	maxURL         = 2000
 	maxDescription = 500
 	maxEvents      = 100
 	maxFilter      = 50

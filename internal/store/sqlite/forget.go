@@ -12,8 +12,8 @@ import (
 	"github.com/postroad/postroad/internal/retention"
 )
 
-// What is deleted here is overwritten with zeros by SQLite (secure_delete), and what the
-// write-ahead log still has of it goes with Scrub. Each step is one op of the writer,
+// What is deleted here is overwritten with zeros by SQLite (secure_delete), contents lose
+// their keys (bodykey.go), and what the write-ahead log still has goes with Scrub. Each step is one op of the writer,
 // bounded by time, so that mail waits for it no longer than for another commit.
 const (
 	forgetTime  = 3 * time.Millisecond // of the writer, for one step
@@ -119,6 +119,11 @@ func (r *round) write(t *tx) error {
 			return err
 		}
 	}
+	if r.step.Contents > 0 {
+		if err := t.trimKeys(); err != nil {
+			return err
+		}
+	}
 	if r.step.Messages == 0 && r.step.Events == 0 {
 		return nil
 	}
@@ -185,6 +190,9 @@ func (t *tx) deleteBody(message int64) (file string, size int64, found bool, err
 	found, err = first(q, func(q *sqlite.Stmt) { file, size = string(columnBlob(q, 0)), q.ColumnInt64(1) })
 	if err != nil || !found {
 		return "", 0, found, err
+	}
+	if err := t.forgetKey(message); err != nil {
+		return "", 0, true, err
 	}
 	q = t.conn.Prep(`DELETE FROM bodies WHERE message = ?`)
 	q.BindInt64(1, message)
