@@ -54,6 +54,14 @@ func (e *Endpoint) complete() {
 	}
 }
 
+// Judge tells every fault of an endpoint that is not made; nil, or mail.Faults.
+func (s *Service) Judge(ctx context.Context, n NewEndpoint) error {
+	e := Endpoint{URL: n.URL, Description: n.Description, Events: n.Events, Filters: n.Filters, Redact: n.Redact,
+		Payload: n.Payload, Format: n.Format, Ordering: n.Ordering, MaxPerSecond: n.MaxPerSecond, Headers: n.Headers}
+	e.complete()
+	return s.judge(ctx, &e, true)
+}
+
 // judge tells every fault of an endpoint at once. The URL is checked as the guard would
 // when it is new.
 func (s *Service) judge(ctx context.Context, e *Endpoint, newURL bool) error {
