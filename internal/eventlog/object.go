@@ -173,6 +173,7 @@ var objectData = map[mail.EventType]func(*writing) (any, error){
 	mail.EventKeyRotated:         aboutKey,
 	mail.EventKeyRevoked:         aboutKey,
 	mail.EventKeyExpiring:        aboutKey,
+	mail.EventWebhookFailing:     aboutWebhook,
 	mail.EventWebhookDisabled:    aboutWebhook,
 	mail.EventWebhookRecovered:   aboutWebhook,
 	mail.EventWebhookTest:        aboutTest,
