@@ -14,6 +14,7 @@ type Settings struct {
 	HTTP     HTTP
 	Keys     Keys
 	Delivery Delivery
+	Hooks    Hooks
 	Running  Running
 	Later    Later
 
@@ -56,6 +57,12 @@ type Delivery struct {
 	SiteConnections int              `key:"site_connections" default:"20" is:"Most connections to one receiving operator at a time."`
 	SessionMessages int              `key:"session_messages" default:"100" is:"Most messages carried over one connection before it is closed."`
 	SoftStop        time.Duration    `key:"soft_stop" default:"30s" is:"How long a stop waits for what is on the wire. Then it is cut; a second signal cuts at once."`
+}
+
+// Hooks are webhooks: what is posted to projects' own URLs.
+type Hooks struct {
+	Schedule []time.Duration `key:"webhook_schedule" default:"" unset:"30s,5m,30m,2h,5h,10h,14h,20h,24h" is:"Waits between tries to post an event, each with 10 % jitter. After the last one the delivery is failed. Unset, endpoints of the Hyvor format have that dialect's own; set, it counts for all."`
+	Probe    time.Duration   `key:"webhook_probe" default:"1m" is:"How often a webhook that failed ten times in a row is tried with one event. The others wait without using up tries."`
 }
 
 // Running is the process itself.

@@ -145,7 +145,7 @@ func (s *Service) resultOf(e *Endpoint, h *Hook, try *Try, probe bool, now time.
 		return r
 	}
 	waits := s.o.Schedule
-	if waits == nil {
+	if len(waits) == 0 {
 		waits = schedules[e.Format]
 	}
 	switch {
