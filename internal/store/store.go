@@ -17,6 +17,7 @@ import (
 	"github.com/postroad/postroad/internal/render"
 	"github.com/postroad/postroad/internal/retention"
 	"github.com/postroad/postroad/internal/submit"
+	"github.com/postroad/postroad/internal/webhook"
 )
 
 // Store is one engine.
@@ -30,6 +31,7 @@ type Store interface {
 	project.Store
 	render.Store
 	retention.Store
+	webhook.Store
 
 	// Migrate brings the schema up to this binary's; a second call does nothing. A
 	// schema newer than the binary's is an error, and nothing is touched.

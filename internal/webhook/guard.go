@@ -16,6 +16,9 @@ import (
 	"github.com/postroad/postroad/internal/route"
 )
 
+// maxURL is how long an endpoint's URL may be.
+const maxURL = 2000
+
 // target is where a URL leads, as far as its text tells.
 type target struct {
 	url    *url.URL

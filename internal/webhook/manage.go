@@ -2,9 +2,6 @@ package webhook
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
-	"encoding/hex"
 	"fmt"
 	"maps"
 	"time"
@@ -83,12 +80,10 @@ func (s *Service) Create(ctx context.Context, owner mail.Owner, n NewEndpoint, o
 
 // newSecret makes one in the shape its format's receivers expect.
 func newSecret(format string) string {
-	var b [32]byte
-	_, _ = rand.Read(b[:]) // never fails (crypto/rand since Go 1.24)
 	if format == FormatHyvor {
-		return hex.EncodeToString(b[:16])
+		return NewHyvorSecret()
 	}
-	return "whsec_" + base64.StdEncoding.EncodeToString(b[:])
+	return NewSecret()
 }
 
 func secretLabel(id mail.ID) string { return "webhook secret " + id.Text(PrefixEndpoint) }

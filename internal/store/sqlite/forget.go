@@ -68,7 +68,7 @@ func (s *Store) Forget(ctx context.Context, now time.Time) (retention.Step, erro
 	if s.forgetter.looks == nil {
 		s.forgetter.looks = make(map[walkKey]*look)
 	}
-	f := forgetting{now: micros(now), looks: s.forgetter.looks}
+	f := forgetting{now: micros(now), floor: s.relay.floor.Load(), looks: s.forgetter.looks}
 	if err := s.read(ctx, func(conn *sqlite.Conn) error { return snapshot(conn, f.survey) }); err != nil {
 		return retention.Step{}, fmt.Errorf("look for what is to be forgotten: %w", err)
 	}
