@@ -10,6 +10,7 @@ import (
 	"io"
 
 	"github.com/postroad/postroad/internal/archive"
+	"github.com/postroad/postroad/internal/eventlog"
 	"github.com/postroad/postroad/internal/feedback"
 	"github.com/postroad/postroad/internal/job"
 	"github.com/postroad/postroad/internal/project"
@@ -26,6 +27,7 @@ type Store interface {
 	queue.Store
 	queue.Reporter
 	archive.Store
+	eventlog.Store
 	feedback.Store
 	job.Store
 	project.Store

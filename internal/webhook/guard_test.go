@@ -222,7 +222,7 @@ func TestURLsThatAreNoneAreFaultsWithAWayOut(t *testing.T) {
 		"https://[::1/":                            "not a URL",
 		"https://[::g]/":                           "not",
 		"https://app.example.com/\x00":             "control",
-		"https://" + strings.Repeat("a", 2000):     "2000 characters",
+		"https://" + strings.Repeat("a", 2048):     "2048 characters",
 		"https://app.example.com/%zz":              "not a URL",
 		"https://1.2.3.4.5/":                       "four decimal numbers",
 		"https://app.example.com.0x10/":            "four decimal numbers",

@@ -2,6 +2,9 @@ package webhook
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"time"
@@ -78,12 +81,15 @@ func (s *Service) Create(ctx context.Context, owner mail.Owner, n NewEndpoint, o
 	return kept, secret, nil
 }
 
-// newSecret makes one in the shape its format's receivers expect.
+// newSecret makes one in the shape its format's receivers expect: 32 random bytes as
+// Standard Webhooks writes them, or 32 hexadecimal digits.
 func newSecret(format string) string {
+	var random [32]byte
+	_, _ = rand.Read(random[:]) // never fails
 	if format == FormatHyvor {
-		return NewHyvorSecret()
+		return hex.EncodeToString(random[:16])
 	}
-	return NewSecret()
+	return secretPrefix + base64.StdEncoding.EncodeToString(random[:])
 }
 
 func secretLabel(id mail.ID) string { return "webhook secret " + id.Text(PrefixEndpoint) }
