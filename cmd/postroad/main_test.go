@@ -134,7 +134,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(202)
 		_, _ = io.WriteString(w, `{"message_id":"msg_1","warnings":[{"code":"w","message":"Mind this."}]}`)
 	case strings.HasSuffix(r.URL.Path, "/events"):
-		_, _ = fmt.Fprint(w, `{"data":[{"at":"T","type":"message.queued","recipient":"a@b.test","summary":"S"}]}`)
+		_, _ = fmt.Fprint(w, `{"data":[{"at":"2026-04-19T14:30:00.000Z","type":"message.queued","recipient":"a@b.test","summary":"S"}]}`)
 	default:
 		_, _ = fmt.Fprintf(w, `{"status":%q}`, a.statuses[0])
 		if len(a.statuses) > 1 {

@@ -81,4 +81,4 @@ type Later struct {
 
 // clientNames are environment variables of the commands that talk to a server
 // (postroad send); they are not settings of the server and are not refused.
-var clientNames = []string{"POSTROAD_URL", "POSTROAD_API_KEY", "POSTROAD_CONFIG"}
+var clientNames = []string{"POSTROAD_URL", "POSTROAD_BASE_URL", "POSTROAD_API_KEY", "POSTROAD_CONFIG"}

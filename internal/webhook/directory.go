@@ -1,10 +1,13 @@
 package webhook
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/postroad/postroad/internal/eventlog"
+	"github.com/postroad/postroad/internal/mail"
 )
 
 // directory is all endpoints as they were at a revision.
@@ -48,22 +51,38 @@ func (s *Service) endpoints(ctx context.Context, revision int64) (*directory, er
 	return d, nil
 }
 
-// plan says which hooks entries owe: the store's Relay asks it.
-func (s *Service) plan(ctx context.Context, revision int64, entries []eventlog.Entry) ([]Hook, error) {
+// plan gives the endpoints that the store's Relay asks.
+func (s *Service) plan(ctx context.Context, revision int64) (Planner, error) {
 	d, err := s.endpoints(ctx, revision)
 	if err != nil {
 		return nil, err
 	}
-	now := s.o.Now()
-	var hooks []Hook
+	return planner{s, d}, nil
+}
+
+type planner struct {
+	s *Service
+	d *directory
+}
+
+// Wants looks at no message: filters come later.
+func (p planner) Wants(owner mail.Owner, t mail.EventType) bool {
+	return slices.ContainsFunc(p.d.projects[owner.Project], func(e *Endpoint) bool { return Subscribes(e.Events, t) })
+}
+
+// Hooks are in the order they are stored in.
+func (p planner) Hooks(entries []eventlog.Entry) (hooks []Hook) {
+	now := p.s.o.Now()
 	for i := range entries {
 		n := &entries[i]
-		for _, e := range d.projects[n.Owner.Project] {
-			if e.Owed(n.Position) && s.owes(e, n) {
+		for _, e := range p.d.projects[n.Owner.Project] {
+			if e.Owed(n.Position) && p.s.owes(e, n) {
 				hooks = append(hooks, hookOf(e, n, now))
 			}
 		}
 	}
-	sortHooks(hooks)
-	return hooks, nil
+	slices.SortFunc(hooks, func(a, b Hook) int {
+		return cmp.Or(cmp.Compare(a.Endpoint, b.Endpoint), cmp.Compare(a.Position, b.Position))
+	})
+	return hooks
 }

@@ -37,6 +37,9 @@ func judgeEvent(name string) *mail.Error {
 	return f
 }
 
+// TypeFault tells what is wrong with the name of an event or of a family of them; nil: nothing.
+func TypeFault(name string) *mail.Error { return judgeEvent(name) }
+
 // nearest gives the known name that takes the fewest changes, if these are few; "delivered"
 // is short for "message.delivered".
 func nearest(name string, known []string) string {

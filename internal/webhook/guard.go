@@ -1,15 +1,23 @@
 package webhook
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/postroad/postroad/internal/dns"
 	"github.com/postroad/postroad/internal/mail"
+	"github.com/postroad/postroad/internal/route"
 )
+
+// maxURL is how long an endpoint's URL may be.
+const maxURL = 2000
 
 // target is where a URL leads, as far as its text tells.
 type target struct {
@@ -55,13 +63,55 @@ func parseTarget(raw string) (target, *mail.Error) {
 	return t, nil
 }
 
+// checkTime bounds the look-up while somebody waits for an answer to a form.
+const checkTime = 3 * time.Second
+
+// Check gives early the verdict of [Client.Post] on a URL: a *mail.Error of field "url" when
+// it would be refused now. That its host has no address yet is none: see [Client.Doubt].
+func (c *Client) Check(ctx context.Context, raw string) error {
+	err := c.lookAt(ctx, raw)
+	var fault *mail.Error
+	switch {
+	case errors.As(err, &fault):
+		return fault
+	case errors.Is(err, route.ErrGuarded):
+		return &mail.Error{Code: "url_not_allowed", Field: "url", Pointer: "#/url", Message: trouble(err)}
+	}
+	return nil
+}
+
+// Doubt tells what is to be known of a URL that may be used: its host has no address now.
+// Nil: nothing.
+func (c *Client) Doubt(ctx context.Context, raw string) *mail.Warning {
+	if err := c.lookAt(ctx, raw); err != nil && !refused(err) {
+		return &mail.Warning{Code: "url_not_resolved", Pointer: "#/url", Message: trouble(err) + " Hooks wait until it has one."}
+	}
+	return nil
+}
+
+func (c *Client) lookAt(ctx context.Context, raw string) error {
+	t, fault := parseTarget(raw)
+	if fault != nil {
+		return fault
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	_, err := c.find(ctx, net.JoinHostPort(t.host, strconv.Itoa(int(t.port))), t.secure)
+	return err
+}
+
+// unfit says what is wrong with a part of a URL, in a sentence to show.
+type unfit string
+
+func (u unfit) Error() string { return string(u) }
+
 // hostOf brings a host into the form it is looked up in. International names are mapped as
 // browsers do, which can make an address of them: that is why it is done before judging.
 func hostOf(host string) (string, error) {
 	if strings.ContainsRune(host, ':') {
 		addr, err := netip.ParseAddr(host)
 		if err != nil || addr.Zone() != "" {
-			return "", fmt.Errorf("'%s' is not an IPv6 address. Write it in brackets, without a zone.", host)
+			return "", unfit(fmt.Sprintf("'%s' is not an IPv6 address. Write it in brackets, without a zone.", host))
 		}
 		return addr.String(), nil
 	}
@@ -70,13 +120,13 @@ func hostOf(host string) (string, error) {
 	}
 	name, err := dns.ToASCII(host)
 	if err != nil {
-		return "", fmt.Errorf("'%s' is not a host name: letters, digits and hyphens, with dots between them.", clip(host, 100))
+		return "", unfit(fmt.Sprintf("'%s' is not a host name: letters, digits and hyphens, with dots between them.", clip(host, 100)))
 	}
 	if addr, err := netip.ParseAddr(name); err == nil {
 		return addr.String(), nil
 	}
 	if endsInNumber(name) {
-		return "", fmt.Errorf("'%s' looks like an address in an unusual spelling. Write four decimal numbers, as in 203.0.113.7.", clip(host, 100))
+		return "", unfit(fmt.Sprintf("'%s' looks like an address in an unusual spelling. Write four decimal numbers, as in 203.0.113.7.", clip(host, 100)))
 	}
 	return name, nil
 }
@@ -104,7 +154,7 @@ func portOf(u *url.URL) (uint16, error) {
 	}
 	n, err := strconv.ParseUint(text, 10, 16)
 	if err != nil || n != 443 && n != 80 && n < 1024 {
-		return 0, fmt.Errorf("Port %s cannot be used. Hooks go to 443, 80, and 1024 to 65535.", clip(text, 10))
+		return 0, unfit(fmt.Sprintf("Port %s cannot be used. Hooks go to 443, 80, and 1024 to 65535.", clip(text, 10)))
 	}
 	return uint16(n), nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -12,7 +11,6 @@ import (
 )
 
 const (
-	maxURL         = 2000
 	maxDescription = 500
 	maxEvents      = 100
 	maxFilter      = 50
@@ -56,6 +54,14 @@ func (e *Endpoint) complete() {
 	}
 }
 
+// Judge tells every fault of an endpoint that is not made; nil, or mail.Faults.
+func (s *Service) Judge(ctx context.Context, n NewEndpoint) error {
+	e := Endpoint{URL: n.URL, Description: n.Description, Events: n.Events, Filters: n.Filters, Redact: n.Redact,
+		Payload: n.Payload, Format: n.Format, Ordering: n.Ordering, MaxPerSecond: n.MaxPerSecond, Headers: n.Headers}
+	e.complete()
+	return s.judge(ctx, &e, true)
+}
+
 // judge tells every fault of an endpoint at once. The URL is checked as the guard would
 // when it is new.
 func (s *Service) judge(ctx context.Context, e *Endpoint, newURL bool) error {
@@ -63,7 +69,9 @@ func (s *Service) judge(ctx context.Context, e *Endpoint, newURL bool) error {
 	add := func(field, code, format string, args ...any) {
 		faults = append(faults, fault(field, code, fmt.Sprintf(format, args...)))
 	}
-	if f := judgeURL(e.URL); f != nil {
+	if e.URL == "" {
+		add("url", "missing_required_field", "Say where events are to be posted, e.g. https://app.example.com/hooks/mail.")
+	} else if _, f := parseTarget(e.URL); f != nil {
 		faults = append(faults, f)
 	} else if newURL && s.o.Check != nil {
 		if err := s.o.Check(ctx, e.URL); err != nil {
@@ -107,24 +115,6 @@ func (s *Service) judge(ctx context.Context, e *Endpoint, newURL bool) error {
 	faults = append(faults, judgeHeaders(e.Headers)...)
 	if len(faults) > 0 {
 		return faults
-	}
-	return nil
-}
-
-// judgeURL looks at the form only.
-func judgeURL(raw string) *mail.Error {
-	u, err := url.Parse(raw)
-	switch {
-	case raw == "":
-		return fault("url", "missing_required_field", "Say where events are to be posted: 'url': 'https://app.example.com/hooks'.")
-	case len(raw) > maxURL:
-		return fault("url", "too_long", fmt.Sprintf("The URL has more than %d characters.", maxURL))
-	case err != nil || u.Host == "" || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http":
-		return fault("url", "invalid_value", "The URL is to be absolute: 'https://app.example.com/hooks'.")
-	case u.User != nil:
-		return fault("url", "invalid_value", "The URL must not hold a user or a password: use 'custom_headers', and verify the signature.")
-	case u.Fragment != "":
-		return fault("url", "invalid_value", "The URL must not have a fragment ('#…'): it is never sent.")
 	}
 	return nil
 }

@@ -81,14 +81,15 @@ func (s *Service) Create(ctx context.Context, owner mail.Owner, n NewEndpoint, o
 	return kept, secret, nil
 }
 
-// newSecret makes one in the shape its format's receivers expect.
+// newSecret makes one in the shape its format's receivers expect: 32 random bytes as
+// Standard Webhooks writes them, or 32 hexadecimal digits.
 func newSecret(format string) string {
-	var b [32]byte
-	_, _ = rand.Read(b[:]) // never fails (crypto/rand since Go 1.24)
+	var random [32]byte
+	_, _ = rand.Read(random[:]) // never fails
 	if format == FormatHyvor {
-		return hex.EncodeToString(b[:16])
+		return hex.EncodeToString(random[:16])
 	}
-	return "whsec_" + base64.StdEncoding.EncodeToString(b[:])
+	return secretPrefix + base64.StdEncoding.EncodeToString(random[:])
 }
 
 func secretLabel(id mail.ID) string { return "webhook secret " + id.Text(PrefixEndpoint) }

@@ -2,7 +2,6 @@ package webhook
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/postroad/postroad/internal/eventlog"
@@ -170,14 +169,4 @@ func hookOf(e *Endpoint, n *eventlog.Entry, now time.Time) Hook {
 		h.Message = n.Event.Message
 	}
 	return h
-}
-
-// sortHooks puts hooks in the order they are stored in.
-func sortHooks(hooks []Hook) {
-	slices.SortFunc(hooks, func(a, b Hook) int {
-		if a.Endpoint != b.Endpoint {
-			return int(min(max(a.Endpoint-b.Endpoint, -1), 1))
-		}
-		return int(min(max(a.Position-b.Position, -1), 1))
-	})
 }

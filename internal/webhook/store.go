@@ -60,15 +60,22 @@ type Store interface {
 	HookCounts(ctx context.Context, endpoint int64, since time.Time) ([]Hour, error)
 }
 
-// Plan says which hooks entries owe. It is told the revision of the endpoints as it was when
-// the entries were read: with endpoints of that revision, or a later one, no event between
-// the creation of an endpoint and its knowledge is missed. An error is nobody's hook.
-type Plan func(ctx context.Context, revision int64, entries []eventlog.Entry) ([]Hook, error)
+// Plan gives what decides which hooks entries owe, by the endpoints at a revision: as it was
+// when the entries were read, so no event between the creation of an endpoint and its being
+// known is missed. A later one does as well.
+type Plan func(ctx context.Context, revision int64) (Planner, error)
+
+// Planner says which hooks entries owe.
+type Planner interface {
+	// Wants tells whether any endpoint may be owed such an event: the others are not read.
+	Wants(owner mail.Owner, t mail.EventType) bool
+	Hooks(entries []eventlog.Entry) []Hook
+}
 
 // Relayed is what one call of Relay did.
 type Relayed struct {
-	Passed int       // events looked at; 0: there was nothing new
-	Hooks  int       // written
+	Passed int64     // positions; 0: there was nothing new
+	Hooks  []Hook    // written
 	Last   time.Time // when the last event passed happened
 }
 

@@ -13,15 +13,19 @@ import (
 	"syscall"
 
 	"github.com/postroad/postroad/internal/dns"
+	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/route"
 )
 
 // trouble says in words, with the fix, why a call brought no answer. It is shown to the
 // project: it holds nothing of ours but the address that was dialled.
 func trouble(err error) string {
+	var fault *mail.Error
 	var lookup *lookupError
 	var op *net.OpError
 	switch {
+	case errors.As(err, &fault):
+		return "Refused: " + fault.Message
 	case errors.Is(err, route.ErrGuarded):
 		return guardWords(err)
 	case errors.As(err, &lookup):
@@ -48,6 +52,12 @@ func trouble(err error) string {
 		return "The connection was closed before an answer came."
 	}
 	return "The call failed: " + clip(text, 200)
+}
+
+// refused tells whether nothing was sent because it must not be.
+func refused(err error) bool {
+	var fault *mail.Error
+	return errors.As(err, &fault) || errors.Is(err, route.ErrGuarded)
 }
 
 // guardWords leaves the dialler's own words away.
@@ -131,7 +141,20 @@ var verdicts = map[int]string{
 	http.StatusGatewayTimeout:        "your application did not answer the proxy in time. Answer first, then do the work",
 }
 
-// statusVerdict says what an answer means.
+// Verdict says what came of a try, to one who sets up a receiver.
+func (t *Try) Verdict() string {
+	if t.Status == 0 {
+		return t.Error
+	}
+	location := ""
+	for _, h := range t.ResponseHeaders {
+		if h.Name == "Location" {
+			location = h.Value
+		}
+	}
+	return statusVerdict(t.Status, location)
+}
+
 func statusVerdict(status int, location string) string {
 	if status >= 200 && status < 300 {
 		return fmt.Sprintf("Delivered: your endpoint answered %d.", status)

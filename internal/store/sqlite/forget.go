@@ -68,7 +68,7 @@ func (s *Store) Forget(ctx context.Context, now time.Time) (retention.Step, erro
 	if s.forgetter.looks == nil {
 		s.forgetter.looks = make(map[walkKey]*look)
 	}
-	f := forgetting{now: micros(now), looks: s.forgetter.looks}
+	f := forgetting{now: micros(now), floor: s.relay.floor.Load(), looks: s.forgetter.looks}
 	if err := s.read(ctx, func(conn *sqlite.Conn) error { return snapshot(conn, f.survey) }); err != nil {
 		return retention.Step{}, fmt.Errorf("look for what is to be forgotten: %w", err)
 	}
@@ -154,9 +154,22 @@ func (t *tx) run(e *errand, r *round) error {
 		return t.removeMessage(e.row, r)
 	}
 	r.step.Events++
-	q := t.conn.Prep(`DELETE FROM events WHERE row = ?`)
-	q.BindInt64(1, e.row)
-	return t.exec(q)
+	return t.removeEvent(e.row)
+}
+
+// removeEvent removes one that is about no message.
+func (t *tx) removeEvent(row int64) error {
+	t.wrote = true
+	q := t.conn.Prep(`DELETE FROM events WHERE row = ? RETURNING owner`)
+	q.BindInt64(1, row)
+	var owner int64
+	if found, err := first(q, func(q *sqlite.Stmt) { owner = q.ColumnInt64(0) }); err != nil || !found {
+		return err
+	}
+	if err := t.shortenLog(owner, row); err != nil {
+		return err
+	}
+	return t.shortenLog(owner^1, row) // the other environment may have seen it, too
 }
 
 // revisit has a message looked at again.
@@ -229,10 +242,13 @@ func (t *tx) removeMessage(message int64, r *round) error {
 }
 
 func (t *tx) removeDelivery(row int64) error {
-	var event, attempt int64
-	q := t.conn.Prep(`SELECT last_event, last_attempt FROM deliveries WHERE row = ?`)
+	var event, attempt, owner int64
+	q := t.conn.Prep(`SELECT last_event, last_attempt, owner FROM deliveries WHERE row = ?`)
 	q.BindInt64(1, row)
-	if _, err := first(q, func(q *sqlite.Stmt) { event, attempt = q.ColumnInt64(0), q.ColumnInt64(1) }); err != nil {
+	if _, err := first(q, func(q *sqlite.Stmt) { event, attempt, owner = q.ColumnInt64(0), q.ColumnInt64(1), q.ColumnInt64(2) }); err != nil {
+		return err
+	}
+	if err := t.shortenLog(owner, event); err != nil {
 		return err
 	}
 	if err := t.removeChain(`DELETE FROM events WHERE row = ? RETURNING previous`, event); err != nil {
