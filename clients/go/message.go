@@ -83,6 +83,21 @@ func (a Attachment) MarshalJSON() ([]byte, error) {
 	return json.Marshal(wire)
 }
 
+// UnmarshalJSON reads what MarshalJSON writes, for test aids and queues of one's own.
+func (a *Attachment) UnmarshalJSON(text []byte) error {
+	type plain Attachment
+	var wire struct {
+		*plain
+		Content []byte `json:"content"`
+	}
+	wire.plain = (*plain)(a)
+	if err := json.Unmarshal(text, &wire); err != nil {
+		return err
+	}
+	a.Content = wire.Content
+	return nil
+}
+
 // Address is a mailbox.
 type Address struct {
 	Email string `json:"email"`

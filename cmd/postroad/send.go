@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	postroad "github.com/postroad/postroad/clients/go"
+	client "github.com/postroad/postroad/clients/go"
 )
 
 type sendCommand struct {
@@ -34,7 +34,7 @@ type sendCommand struct {
 // --wait its events follow as they come, and another end than the one waited for is a
 // failure.
 func (c sendCommand) Run(s *surroundings) error {
-	client, err := c.client(s)
+	server, err := c.client(s)
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func (c sendCommand) Run(s *surroundings) error {
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, c.Timeout)
 	defer cancel()
-	sent, err := client.Messages.Send(ctx, message)
+	sent, err := server.Messages.Send(ctx, message)
 	if err != nil {
 		return inWords(err)
 	}
@@ -55,10 +55,10 @@ func (c sendCommand) Run(s *surroundings) error {
 	if c.Wait == "" {
 		return nil
 	}
-	return c.follow(ctx, client.Messages, sent.MessageID, s.stdout)
+	return c.follow(ctx, server.Messages, sent.MessageID, s.stdout)
 }
 
-func (c sendCommand) client(s *surroundings) (*postroad.Client, error) {
+func (c sendCommand) client(s *surroundings) (*client.Client, error) {
 	base, key := c.URL, c.Key
 	for _, name := range []string{"POSTROAD_URL", "POSTROAD_BASE_URL"} {
 		if base == "" {
@@ -71,16 +71,16 @@ func (c sendCommand) client(s *surroundings) (*postroad.Client, error) {
 	if key == "" {
 		return nil, usageFault{errors.New("a key is needed: set POSTROAD_API_KEY, or make one with `postroad key create --env test`")}
 	}
-	client, err := postroad.New(postroad.WithBaseURL(base), postroad.WithAPIKey(key), postroad.WithUserAgent("postroad-send"))
+	server, err := client.New(client.WithBaseURL(base), client.WithAPIKey(key), client.WithUserAgent("postroad-send"))
 	if err != nil {
 		return nil, usageFault{errors.New(strings.TrimPrefix(err.Error(), "postroad: "))}
 	}
-	return client, nil
+	return server, nil
 }
 
 // message is what to send. The server judges it.
-func (c sendCommand) message(stdin io.Reader) (m postroad.Message, err error) {
-	m = postroad.Message{To: c.To, From: c.From, Subject: c.Subject, Text: c.Text, Template: c.Template, Tags: c.Tag, Priority: c.Priority, IdempotencyKey: c.Once}
+func (c sendCommand) message(stdin io.Reader) (m client.Message, err error) {
+	m = client.Message{To: c.To, From: c.From, Subject: c.Subject, Text: c.Text, Template: c.Template, Tags: c.Tag, Priority: c.Priority, IdempotencyKey: c.Once}
 	if c.Text == "-" {
 		text, err := io.ReadAll(io.LimitReader(stdin, 10<<20+1))
 		if err != nil {
@@ -111,7 +111,7 @@ const (
 )
 
 // follow prints the events of a message until its status is the one waited for.
-func (c sendCommand) follow(ctx context.Context, messages *postroad.Messages, id string, w io.Writer) error {
+func (c sendCommand) follow(ctx context.Context, messages *client.Messages, id string, w io.Writer) error {
 	shown, status := 0, "on its way"
 	for wait := firstLook; ; wait = min(wait*5/4, laterLook) {
 		message, err := messages.Get(ctx, id)
@@ -127,10 +127,10 @@ func (c sendCommand) follow(ctx context.Context, messages *postroad.Messages, id
 			e := events[shown]
 			fmt.Fprintf(w, "%s  %-10s  %s  %s\n", e.At.Format("2006-01-02T15:04:05.000Z07:00"), strings.TrimPrefix(e.Type, "message."), e.Recipient, e.Summary)
 		}
-		if status == c.Wait || c.Wait == "accepted" && status == postroad.StatusDelivered {
+		if status == c.Wait || c.Wait == "accepted" && status == client.StatusDelivered {
 			return nil
 		}
-		if postroad.Final(status) {
+		if client.Final(status) {
 			return fmt.Errorf("the message is %s", status)
 		}
 		select {
@@ -151,7 +151,7 @@ func (c sendCommand) late(ctx context.Context, status string, err error) error {
 
 // inWords puts a failure into a sentence, and each field's fault on a line.
 func inWords(err error) error {
-	var e *postroad.Error
+	var e *client.Error
 	if !errors.As(err, &e) {
 		return err
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // maxURL is how long an endpoint's URL may be.
-const maxURL = 2000
+const maxURL = 2048
 
 // target is where a URL leads, as far as its text tells.
 type target struct {

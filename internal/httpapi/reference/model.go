@@ -77,7 +77,9 @@ func groups() []*group {
 	return slices.DeleteFunc(all, func(g *group) bool { return len(g.Operations) == 0 })
 }
 
-func slug(s string) string { return strings.NewReplacer(" ", "-", ".", "-", "_", "-").Replace(strings.ToLower(s)) }
+func slug(s string) string {
+	return strings.NewReplacer(" ", "-", ".", "-", "_", "-").Replace(strings.ToLower(s))
+}
 
 func operationOf(method, path string, op *tree) *operation {
 	o := &operation{ID: op.string("operationId"), Method: method, Path: path, Summary: op.string("summary"), Text: prose(op.string("description")),

@@ -82,11 +82,7 @@ func addEntries(conn *sqlite.Conn, page []webhook.Hook) error {
 		rows[i] = page[i].Position
 		at[rows[i]] = &page[i]
 	}
-	events, err := readEvents(conn, rows)
-	if err != nil {
-		return err
-	}
-	entries, err := readEntries(conn, events)
+	entries, err := readEntries(conn, rows)
 	for i := range entries {
 		at[entries[i].Position].Entry = &entries[i]
 	}
@@ -370,13 +366,9 @@ func (s *Store) HookCounts(ctx context.Context, endpoint int64, since time.Time)
 
 // entryAt reads one event with what it is about.
 func entryAt(conn *sqlite.Conn, position int64) (*eventlog.Entry, error) {
-	events, err := readEvents(conn, []int64{position})
-	if err != nil || len(events) == 0 {
+	entries, err := readEntries(conn, []int64{position})
+	if err != nil || len(entries) == 0 {
 		return nil, firstError(err, mail.ErrNotFound)
-	}
-	entries, err := readEntries(conn, events)
-	if err != nil {
-		return nil, err
 	}
 	return &entries[0], nil
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"strconv"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -99,7 +99,6 @@ func (r *relaying) look(ctx context.Context, conn *sqlite.Conn, passed, most int
 	if err != nil {
 		return nil, err
 	}
-	var events []mail.Event
 	q := bindInt(conn.Prep(`SELECT e.owner, e.type, e.at, e.row FROM events e WHERE e.row > ? AND e.row <= ?`), r.place, r.to)
 	var rows []int64
 	if err := each(q, func(q *sqlite.Stmt) error {
@@ -111,91 +110,22 @@ func (r *relaying) look(ctx context.Context, conn *sqlite.Conn, passed, most int
 	}); err != nil || len(rows) == 0 {
 		return planner, err
 	}
-	if events, err = readEvents(conn, rows); err == nil {
-		r.entries, err = readEntries(conn, events)
-	}
+	r.entries, err = readEntries(conn, rows)
 	return planner, err
 }
 
-func rowList(rows []int64) string {
-	list := append(make([]byte, 0, 12*len(rows)+2), '[')
-	for i, row := range rows {
-		if i > 0 {
-			list = append(list, ',')
-		}
-		list = strconv.AppendInt(list, row, 10)
-	}
-	return string(append(list, ']'))
-}
-
-func readEvents(conn *sqlite.Conn, rows []int64) (out []mail.Event, err error) {
+// readEntries reads events with what they are about, in the order of their positions.
+func readEntries(conn *sqlite.Conn, rows []int64) (out []eventlog.Entry, err error) {
 	q := conn.Prep(`SELECT ` + eventColumns + ` FROM json_each(?) l CROSS JOIN events e ON e.row = l.value ORDER BY e.row`)
-	q.BindText(1, rowList(rows))
-	err = each(q, func(q *sqlite.Stmt) error {
+	q.BindText(1, rowList(slices.Values(rows)))
+	if err := each(q, func(q *sqlite.Stmt) error {
 		e, err := scanEvent(q)
-		out = append(out, e)
-		return err
-	})
-	return out, err
-}
-
-// readEntries adds to events what they are about.
-func readEntries(conn *sqlite.Conn, events []mail.Event) ([]eventlog.Entry, error) {
-	messages, deliveries, projects := map[int64]*mail.Message{}, map[int64]*mail.Delivery{}, map[int64]mail.ID{}
-	var messageRows, deliveryRows []int64
-	for i := range events {
-		e := &events[i]
-		if _, seen := messages[e.Message]; e.Message != 0 && !seen {
-			messages[e.Message] = nil
-			messageRows = append(messageRows, e.Message)
-		}
-		if _, seen := deliveries[e.Delivery]; e.Delivery != 0 && !seen {
-			deliveries[e.Delivery] = nil
-			deliveryRows = append(deliveryRows, e.Delivery)
-		}
-		projects[e.Owner.Project] = mail.ID{}
-	}
-	q := conn.Prep(`SELECT ` + messageColumns + ` FROM json_each(?) l CROSS JOIN messages m ON m.row = l.value`)
-	q.BindText(1, rowList(messageRows))
-	if err := each(q, func(q *sqlite.Stmt) error {
-		row := scanMessage(q)
-		m, err := row.decode()
-		messages[row.row] = m
+		out = append(out, eventlog.Entry{Event: e})
 		return err
 	}); err != nil {
 		return nil, err
 	}
-	q = conn.Prep(`SELECT ` + deliveryColumns + ` FROM json_each(?) l CROSS JOIN deliveries d ON d.row = l.value` + lastAttempt)
-	q.BindText(1, rowList(deliveryRows))
-	if err := each(q, func(q *sqlite.Stmt) error {
-		row := scanDelivery(q)
-		var id mail.ID
-		if m := messages[row.message]; m != nil {
-			id = m.ID
-		}
-		d, err := row.decode(id)
-		deliveries[row.delivery.Row] = d
-		return err
-	}); err != nil {
-		return nil, err
-	}
-	for row := range projects {
-		q := bindInt(conn.Prep(`SELECT id FROM projects WHERE row = ?`), row)
-		if _, err := first(q, func(q *sqlite.Stmt) { projects[row] = columnID(q, 0) }); err != nil {
-			return nil, err
-		}
-	}
-	out := make([]eventlog.Entry, len(events))
-	for i, e := range events {
-		out[i] = eventlog.Entry{Event: e, Project: projects[e.Owner.Project], Message: messages[e.Message], Delivery: deliveries[e.Delivery]}
-		if m := out[i].Message; m != nil {
-			out[i].MessageID = m.ID
-		}
-		if d := out[i].Delivery; d != nil {
-			out[i].Recipient = d.Address
-		}
-	}
-	return out, nil
+	return out, complete(conn, out)
 }
 
 // relayHooks is the op: the hooks that are still owed, and the place.
