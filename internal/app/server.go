@@ -20,6 +20,7 @@ import (
 	"github.com/postroad/postroad/internal/feedback"
 	"github.com/postroad/postroad/internal/httpapi"
 	linksdoor "github.com/postroad/postroad/internal/httpapi/links"
+	"github.com/postroad/postroad/internal/httpapi/reference"
 	v1 "github.com/postroad/postroad/internal/httpapi/v1"
 	"github.com/postroad/postroad/internal/job"
 	"github.com/postroad/postroad/internal/lane"
@@ -34,6 +35,7 @@ import (
 	"github.com/postroad/postroad/internal/submit"
 	"github.com/postroad/postroad/internal/tracking"
 	"github.com/postroad/postroad/internal/visit"
+	"github.com/postroad/postroad/internal/webhook"
 )
 
 // server is all the parts of one process.
@@ -55,6 +57,8 @@ type server struct {
 	pressure *submit.Pressure
 	queue    *queue.Queue
 	library  *render.Library
+	poster   *webhook.Client
+	hooks    *webhook.Service
 	door     *httpapi.Door
 	ready    *readiness
 	http     *http.Server
@@ -79,6 +83,7 @@ func newServer(ctx context.Context, s *config.Settings, o Options, log *slog.Log
 	sv.url = cmp.Or(s.HTTP.PublicURL, urlOf(sv.own))
 	sv.buildDecisions()
 	sv.buildQueue()
+	sv.buildHooks()
 	sv.buildDoors()
 	return sv, nil
 }
@@ -88,6 +93,9 @@ func (sv *server) close() error {
 	var errs []error
 	if sv.listener != nil {
 		_ = sv.listener.Close() // the HTTP server closed it, unless it never ran
+	}
+	if sv.poster != nil {
+		sv.poster.Close()
 	}
 	if sv.resolver != nil {
 		errs = append(errs, sv.resolver.Close())
@@ -211,12 +219,12 @@ func (sv *server) buildDoors() {
 	reading.Now = sv.now
 	api := v1.New(v1.Options{
 		Door: sv.door, Access: sv.access, Sessions: sv.sessions, Audit: sv.store, Limits: sv.access.Limits(), Submitter: submitter,
-		Archive: reading, Erasures: sv.forget, Orders: sv.queue, Domains: sv.domains, Suppressions: wishes, Jobs: sv.jobs, Templates: sv.library, Links: links,
+		Archive: reading, Erasures: sv.forget, Orders: sv.queue, Domains: sv.domains, Suppressions: wishes, Jobs: sv.jobs, Templates: sv.library, Links: links, Webhooks: sv.hooks, HookURLs: sv.poster,
 		Secret: sv.ring.Derive("cursors"), Wake: sv.store.Wake, Health: sv.health,
 		Version: v1.Version{Version: b.Version, Commit: b.Commit, Go: b.Go},
 	})
 	linkDoor := linksdoor.New(linksdoor.Options{Tokens: sv.tokens, Wishes: wishes, Visitors: sv.visits, Now: sv.now, Log: sv.log})
 	sv.ready = &readiness{ping: sv.store.Ping, schema: sv.store.Schema, room: sv.pressure.Check, now: sv.now, log: sv.log}
-	metrics := newMetrics(&measured{queue: sv.queue.Stats, depth: sv.store.Depth, door: sv.door.Stats, pressure: sv.pressure.Stats, now: sv.now, log: sv.log})
-	sv.http = sv.door.Server(newHandler(api, linkDoor, sv.ready, guardMetrics(metrics, s.HTTP)))
+	metrics := newMetrics(&measured{queue: sv.queue.Stats, depth: sv.store.Depth, door: sv.door.Stats, hooks: sv.hooks, pressure: sv.pressure.Stats, now: sv.now, log: sv.log})
+	sv.http = sv.door.Server(newHandler(api, linkDoor, reference.New(sv.door), sv.ready, guardMetrics(metrics, s.HTTP)))
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/postroad/postroad/internal/archive"
 	"github.com/postroad/postroad/internal/audit"
+	"github.com/postroad/postroad/internal/eventlog"
 	"github.com/postroad/postroad/internal/feedback"
 	"github.com/postroad/postroad/internal/job"
 	"github.com/postroad/postroad/internal/project"
@@ -18,6 +19,7 @@ import (
 	"github.com/postroad/postroad/internal/render"
 	"github.com/postroad/postroad/internal/retention"
 	"github.com/postroad/postroad/internal/submit"
+	"github.com/postroad/postroad/internal/webhook"
 )
 
 // Store is one engine.
@@ -27,12 +29,14 @@ type Store interface {
 	queue.Reporter
 	archive.Store
 	audit.Store
+	eventlog.Store
 	feedback.Store
 	job.Store
 	project.Store
 	project.SessionStore
 	render.Store
 	retention.Store
+	webhook.Store
 
 	// Migrate brings the schema up to this binary's; a second call does nothing. A
 	// schema newer than the binary's is an error, and nothing is touched.

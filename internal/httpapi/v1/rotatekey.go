@@ -70,7 +70,7 @@ func keptRotation(once *mail.Once, r project.RotatedKey, requestID string) mail.
 	}
 	out := struct {
 		rotatedKeyOut `json:",inline"`
-		Secret     *string `json:"secret"`
+		Secret        *string `json:"secret"`
 	}{rotatedKeyOut: rotatedKeyOf(&r)}
 	out.Warnings = []mail.Warning{secretNotShown}
 	return mail.Answer{Status: http.StatusCreated, Location: "/v1/api-keys/" + out.ID, Body: encode(out), RequestID: requestID,

@@ -6,6 +6,7 @@ import (
 
 	"zombiezen.com/go/sqlite"
 
+	"github.com/postroad/postroad/internal/eventlog"
 	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/project"
 )
@@ -84,6 +85,7 @@ func (s *Store) WarnKey(ctx context.Context, k project.Key, days int, e mail.Eve
 			return err
 		}
 		told = true
+		e.Detail.Facts = eventlog.AboutKey(&k)
 		return t.addOther(e)
 	})
 	return told, err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/postroad/postroad/internal/audit"
+	"github.com/postroad/postroad/internal/eventlog"
 	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/project"
 	"github.com/postroad/postroad/internal/submit"
@@ -325,6 +326,14 @@ var accessClauses = []clause{
 		_, err = w.s.SessionByHash(w.ctx, one.Hash)
 		w.wantErr(err, mail.ErrNotFound)
 	}},
+}
+
+// others counts a project's events of a type that is about no message.
+func (w *world) others(row int64, kind mail.EventType) int {
+	w.Helper()
+	entries, _, err := w.s.Log(w.ctx, eventlog.Query{Owner: mail.Owner{Project: row, Env: mail.Live}, Limit: 100, Types: []string{string(kind)}})
+	w.must(err)
+	return len(entries)
 }
 
 func (w *world) audit(q audit.Query) []audit.Entry {
