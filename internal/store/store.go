@@ -11,6 +11,7 @@ import (
 
 	"github.com/postroad/postroad/internal/archive"
 	"github.com/postroad/postroad/internal/feedback"
+	"github.com/postroad/postroad/internal/httpapi/hyvor"
 	"github.com/postroad/postroad/internal/job"
 	"github.com/postroad/postroad/internal/project"
 	"github.com/postroad/postroad/internal/queue"
@@ -26,6 +27,7 @@ type Store interface {
 	queue.Reporter
 	archive.Store
 	feedback.Store
+	hyvor.Store
 	job.Store
 	project.Store
 	render.Store
