@@ -9,13 +9,14 @@ import (
 
 	"github.com/postroad/postroad/internal/config"
 	"github.com/postroad/postroad/internal/console"
+	"github.com/postroad/postroad/internal/httpapi/hyvor"
 	linksdoor "github.com/postroad/postroad/internal/httpapi/links"
 )
 
 // newHandler puts what the server answers itself beside the API, which takes all the
 // rest: an unknown path is its 404 in JSON. A map look-up of the exact path comes before the API's
 // own routing, so that sending pays nothing for the probes.
-func newHandler(api, links http.Handler, ready, metrics http.Handler) http.Handler {
+func newHandler(api, dialect, links http.Handler, ready, metrics http.Handler) http.Handler {
 	own := map[string]http.Handler{
 		"/healthz": readOnly(http.HandlerFunc(serveHealth)),
 		"/readyz":  readOnly(ready),
@@ -26,6 +27,8 @@ func newHandler(api, links http.Handler, ready, metrics http.Handler) http.Handl
 		switch h := own[r.URL.Path]; {
 		case h != nil:
 			h.ServeHTTP(w, r)
+		case hyvor.Owns(r.URL.Path):
+			dialect.ServeHTTP(w, r)
 		case linksdoor.Owns(r.URL.Path):
 			links.ServeHTTP(w, r)
 		case console.Owns(r.URL.Path):

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -139,6 +140,9 @@ func New(o Options) http.Handler {
 }
 
 const base = "/api/console"
+
+// Owns tells whether a path is this dialect's.
+func Owns(path string) bool { return strings.HasPrefix(path, "/api/") }
 
 func (a *API) routes() []httpapi.Route {
 	var all []httpapi.Route
