@@ -24,7 +24,8 @@ func (a *API) authenticate(c *httpapi.Call) (project.Principal, *mail.Error) {
 	if len(given) == 0 {
 		return project.Principal{}, &mail.Error{Code: "missing_api_key", Status: http.StatusUnauthorized, Message: "Unauthorized"}
 	}
-	secret, ok := strings.CutPrefix(given[0], "Bearer ")
+	// Servers cut the blanks at a header's end: "Bearer " arrives as "Bearer".
+	secret, ok := strings.CutPrefix(given[0]+" ", "Bearer ")
 	switch secret = strings.TrimSpace(secret); {
 	case !ok:
 		return project.Principal{}, refuseKey(textNoBearer)
