@@ -18,6 +18,7 @@ func (r *reading) judge(s *Settings) {
 	r.judgeKeys(&s.Keys)
 	r.judgeDelivery(&s.Delivery)
 	r.judgeHooks(&s.Hooks)
+	r.judgeHyvor(&s.Hyvor)
 	r.judgeRunning(&s.Running)
 }
 
@@ -68,6 +69,13 @@ func (r *reading) judgeHTTP(s *HTTP) {
 	within(r, "key_concurrency", s.KeyConcurrency, 0, 1_000_000)
 	within(r, "session_idle", s.SessionIdle, time.Minute, 365*24*time.Hour)
 	within(r, "session_life", s.SessionLife, time.Minute, 365*24*time.Hour)
+}
+
+func (r *reading) judgeHyvor(s *Hyvor) {
+	within(r, "hyvor_max_recipients", s.MaxRecipients, 1, 1000)
+	within(r, "hyvor_max_size", s.MaxSize, 64<<10, 50<<20)
+	within(r, "hyvor_max_attachments", s.MaxAttachments, 1, 100)
+	within(r, "hyvor_max_keys", s.MaxKeys, 1, 10_000)
 }
 
 // judgeListen wants host:port; the host may be empty (all addresses).

@@ -13,6 +13,7 @@ import (
 	"github.com/postroad/postroad/internal/audit"
 	"github.com/postroad/postroad/internal/eventlog"
 	"github.com/postroad/postroad/internal/feedback"
+	"github.com/postroad/postroad/internal/httpapi/hyvor"
 	"github.com/postroad/postroad/internal/job"
 	"github.com/postroad/postroad/internal/project"
 	"github.com/postroad/postroad/internal/queue"
@@ -31,6 +32,7 @@ type Store interface {
 	audit.Store
 	eventlog.Store
 	feedback.Store
+	hyvor.Store
 	job.Store
 	project.Store
 	project.SessionStore
