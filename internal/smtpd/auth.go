@@ -3,7 +3,6 @@ package smtpd
 import (
 	"bytes"
 	"encoding/base64"
-	"net/http"
 	"strings"
 	"time"
 
@@ -113,7 +112,7 @@ func (s *session) judge(secret string) {
 		s.server.crowd.know(s)
 		s.wire.widen()
 		s.say(replyKnown)
-	case fault.Status == http.StatusUnauthorized:
+	case fault.Status == unauthorized:
 		s.refuseKey(fault)
 	default:
 		r, _ := replyToFault(fault, s.requestID())

@@ -3,7 +3,6 @@ package smtpd
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 
 	"github.com/postroad/postroad/internal/mail"
@@ -71,6 +70,15 @@ var (
 	replyWithRequest = "%s (%s)"
 )
 
+// The statuses of mail.Error that mean something here. They are HTTP's.
+const (
+	unauthorized = 401
+	refusedRight = 403
+	conflict     = 409
+	tooLarge     = 413
+	tooMany      = 429
+)
+
 // replyTo is what somebody is told whose message was refused, or could not be taken.
 // known is false for errors of ours, which are to be logged.
 func replyTo(err error, requestID string) (r reply, known bool) {
@@ -95,15 +103,15 @@ func ours(requestID string) reply {
 func replyToFault(f *mail.Error, requestID string) (reply, bool) {
 	text := shown(f.Message)
 	switch {
-	case f.Code == "invalid_api_key", f.Code == "missing_api_key", f.Status == http.StatusUnauthorized:
+	case f.Code == "invalid_api_key", f.Code == "missing_api_key", f.Status == unauthorized:
 		return reply{535, "5.7.8", text}, true
-	case f.Status == http.StatusForbidden:
+	case f.Status == refusedRight:
 		return reply{550, "5.7.1", text}, true
-	case f.Status == http.StatusRequestEntityTooLarge:
+	case f.Status == tooLarge:
 		return reply{552, "5.3.4", text}, true
-	case f.Status == http.StatusTooManyRequests:
+	case f.Status == tooMany:
 		return reply{451, "4.7.0", text}, true
-	case f.Status == http.StatusConflict, f.Status >= 500:
+	case f.Status == conflict, f.Status >= 500:
 		return reply{451, "4.3.0", fmt.Sprintf(replyWithRequest, text, requestID)}, true
 	}
 	return replyToFaults(mail.Faults{f}), true

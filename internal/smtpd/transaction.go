@@ -2,7 +2,6 @@ package smtpd
 
 import (
 	"errors"
-	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -36,7 +35,7 @@ func (s *session) mail(cmd command) {
 	}
 	if fault := s.identify(s.secret); fault != nil {
 		r, _ := replyToFault(fault, s.requestID())
-		if fault.Status == http.StatusUnauthorized {
+		if fault.Status == unauthorized {
 			s.secret, s.since = "", time.Now()
 		}
 		s.nonsense(r)
