@@ -33,6 +33,13 @@ func (c *chunks) Read(p []byte) (int, error) {
 	return 0, c.err
 }
 
+func (c *chunks) failure() error {
+	if c.err == io.EOF {
+		return nil
+	}
+	return c.err
+}
+
 func (c *chunks) take(p []byte) (int, error) {
 	w := c.s.wire
 	if len(w.buffered()) == 0 {
@@ -76,7 +83,6 @@ func (c *chunks) next() {
 func (c *chunks) drain() bool {
 	c.left, c.err = drainMost, nil
 	if c.chunk > c.left {
-		c.err = errTooLarge
 		return false
 	}
 	var scrap [4 << 10]byte

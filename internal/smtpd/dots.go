@@ -55,6 +55,7 @@ type dots struct {
 	pace  pace
 	left  int64 // octets that may still come; below 0: too many did
 	state dotState
+	over  bool  // more came than may
 	err   error // what all further reads give; io.EOF after the end
 }
 
@@ -80,10 +81,8 @@ func (d *dots) Read(p []byte) (int, error) {
 		}
 		n, used := d.unstuff(p, d.w.buffered())
 		d.w.from += used
-		if d.left -= int64(n); d.left < 0 && (d.err == nil || errors.Is(d.err, io.EOF)) {
-			if d.err == nil {
-				d.err = errTooLarge
-			}
+		if d.left -= int64(n); d.left < 0 {
+			d.over = true
 			return 0, errTooLarge
 		}
 		if n > 0 {
@@ -170,20 +169,27 @@ func (d *dots) line(dst, src []byte) (n, used int) {
 	return n, n
 }
 
+func (d *dots) failure() error {
+	switch {
+	case d.over:
+		return errTooLarge
+	case d.err == io.EOF:
+		return nil
+	}
+	return d.err
+}
+
 // drainMost is how much of a content that is refused anyway is read to its end, so that
 // the client sees the reply.
 const drainMost = 8 << 20
 
 // drain reads to the end of a content nobody wants; false: the end is not in sight.
 func (d *dots) drain() bool {
-	if errors.Is(d.err, errTooLarge) {
-		d.err = nil
-	}
 	d.left = drainMost
 	var scrap [4 << 10]byte
 	for {
 		if _, err := d.Read(scrap[:]); err != nil {
-			return errors.Is(err, io.EOF)
+			return err == io.EOF
 		}
 	}
 }

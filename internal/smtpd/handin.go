@@ -34,16 +34,6 @@ type incoming interface {
 	drain() bool
 }
 
-func (d *dots) failure() error   { return failure(d.err) }
-func (c *chunks) failure() error { return failure(c.err) }
-
-func failure(err error) error {
-	if err == io.EOF {
-		return nil
-	}
-	return err
-}
-
 // handIn takes a content in, submits it and replies. It tells whether the content came to
 // its end.
 func (s *session) handIn(in incoming) bool {
@@ -103,8 +93,7 @@ func (s *session) notHeld(in incoming, err error) bool {
 		r = ours(id)
 	}
 	whole := in.drain()
-	s.say(r)
-	if !whole && in.failure() != nil {
+	if s.say(r); !whole {
 		s.ended, s.linger = true, true
 	}
 	return whole
