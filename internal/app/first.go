@@ -10,6 +10,7 @@ import (
 type announcement struct {
 	DataDir string
 	URL     string // of the console and the API, no slash at the end
+	SMTP    string // where submission listens; "" = nowhere
 	Secret  string // of the first test key; "" after the first start
 	Setup   string // token of the set-up; "" when there is a user
 }
@@ -22,6 +23,9 @@ func (a announcement) write(w io.Writer) error {
 	fmt.Fprintf(b, "  data      %s\n", a.DataDir)
 	if a.Setup != "" {
 		fmt.Fprintf(b, "  set up    %s/setup#token=%s\n            (a password for the console: once, within 30 minutes)\n", a.URL, a.Setup)
+	}
+	if a.SMTP != "" {
+		fmt.Fprintf(b, "  smtp      %s   (any user name, an API key as password)\n", a.SMTP)
 	}
 	if a.Secret == "" {
 		fmt.Fprintf(b, "  console   %s/\n  new key   postroad key create --env test\n\n", a.URL)

@@ -14,6 +14,7 @@ import (
 	"github.com/postroad/postroad/internal/lane"
 	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/queue"
+	"github.com/postroad/postroad/internal/smtpd"
 	"github.com/postroad/postroad/internal/submit"
 )
 
@@ -41,6 +42,7 @@ func newMeasured() *measured {
 		pressure: func(time.Time) submit.PressureStats {
 			return submit.PressureStats{Room: submit.Room{DiskBytes: 512, DiskFiles: -1}, Reason: "memory", Refused: map[string]int64{"memory": 3, "disk": 0}}
 		},
+		smtp: func() smtpd.Stats { return smtpd.Stats{Connected: 3, Accepted: 5, WrongKeys: 2} },
 		depth: func(context.Context) ([]queue.Depth, error) {
 			return []queue.Depth{{Tier: mail.Bulk, Wait: mail.WaitLaneFull, Count: 200000, Oldest: now.Add(-time.Minute)}, {Tier: mail.Normal, Count: 5}}, nil
 		},

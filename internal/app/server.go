@@ -33,6 +33,7 @@ import (
 	"github.com/postroad/postroad/internal/route"
 	"github.com/postroad/postroad/internal/sandbox"
 	"github.com/postroad/postroad/internal/seal"
+	"github.com/postroad/postroad/internal/smtpd"
 	"github.com/postroad/postroad/internal/submit"
 	"github.com/postroad/postroad/internal/tracking"
 	"github.com/postroad/postroad/internal/visit"
@@ -45,7 +46,8 @@ type server struct {
 	ring     *seal.Ring
 	listener net.Listener
 	own      netip.AddrPort // where it listens
-	url      string         // what links begin with
+	smtp     *submissionDoor
+	url      string // what links begin with
 	guard    *route.Guard
 	resolver *dns.Resolver
 	router   *route.Decider
@@ -81,6 +83,9 @@ func newServer(ctx context.Context, s *config.Settings, o Options, log *slog.Log
 	if sv.listener, sv.own, err = listen(s.HTTP.Addr); err != nil {
 		return nil, err
 	}
+	if sv.smtp, err = openSubmission(s, sv.now, log); err != nil {
+		return nil, err
+	}
 	sv.url = cmp.Or(s.HTTP.PublicURL, urlOf(sv.own))
 	sv.buildDecisions()
 	sv.buildQueue()
@@ -98,6 +103,7 @@ func (sv *server) close() error {
 	if sv.poster != nil {
 		sv.poster.Close()
 	}
+	sv.smtp.close()
 	if sv.resolver != nil {
 		errs = append(errs, sv.resolver.Close())
 	}
@@ -139,7 +145,7 @@ func (sv *server) buildDecisions() {
 		Now: sv.now, Log: sv.log})
 	sv.pressure = submit.NewPressure(submit.PressureOptions{Room: func() (submit.Room, error) { return freeRoom(s.Storage.DataDir) }, Memory: memoryUsed,
 		Strain: sv.store.Strain, DiskFloor: int64(s.Storage.DiskFloor), Log: sv.log})
-	sv.guard = route.NewGuard(d.AllowNetworks, []netip.AddrPort{sv.own})
+	sv.guard = route.NewGuard(d.AllowNetworks, append(sv.smtp.addresses(), sv.own))
 	sv.resolver = newResolver(s, sv.guard, sv.now)
 	sv.router = route.New(route.Options{Resolver: sv.resolver, Hostname: d.Hostname, Source: sv.source(), Now: sv.now})
 	sv.domains = project.NewDomains(project.DomainsOptions{Store: sv.store, Ring: sv.ring, Resolver: sv.resolver,
@@ -215,6 +221,7 @@ func (sv *server) buildDoors() {
 	wishes := feedback.NewService(sv.store, sv.now)
 	sv.jobs = job.NewService(job.Options{Store: sv.store, Dir: filepath.Join(s.Storage.DataDir, "jobs"), Node: sv.queue.Node(), Now: sv.now, Log: sv.log})
 	sv.door = httpapi.New(httpapi.Options{Access: sv.access, Sessions: sv.sessions, Pressure: sv.pressure.Refuse, Memory: sv.store, PublicURL: sv.url, MaxBody: int64(s.HTTP.MaxBody), Now: sv.now, Log: sv.log})
+	sv.smtp.build(s, smtpd.Options{Access: sv.access, Submitter: submitter, Memory: sv.store, Now: sv.now, Log: sv.log})
 	b := ThisBuild()
 	reading := archive.NewService(sv.store, sv.tokens)
 	reading.Now = sv.now
@@ -228,7 +235,7 @@ func (sv *server) buildDoors() {
 		Orders: sv.queue, Domains: sv.domains, Suppressions: wishes, Store: sv.store, Bounds: hyvorBounds(s.Hyvor)})
 	linkDoor := linksdoor.New(linksdoor.Options{Tokens: sv.tokens, Wishes: wishes, Visitors: sv.visits, Now: sv.now, Log: sv.log})
 	sv.ready = &readiness{ping: sv.store.Ping, schema: sv.store.Schema, room: sv.pressure.Check, now: sv.now, log: sv.log}
-	metrics := newMetrics(&measured{queue: sv.queue.Stats, depth: sv.store.Depth, door: sv.door.Stats, hooks: sv.hooks, pressure: sv.pressure.Stats, now: sv.now, log: sv.log})
+	metrics := newMetrics(&measured{queue: sv.queue.Stats, depth: sv.store.Depth, door: sv.door.Stats, hooks: sv.hooks, smtp: sv.smtp.server.Stats, pressure: sv.pressure.Stats, now: sv.now, log: sv.log})
 	sv.http = sv.door.Server(newHandler(api, sv.ready, guardMetrics(metrics, s.HTTP), doors(dialect, linkDoor, reference.New(sv.door))))
 }
 
