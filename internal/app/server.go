@@ -19,6 +19,7 @@ import (
 	"github.com/postroad/postroad/internal/dns"
 	"github.com/postroad/postroad/internal/feedback"
 	"github.com/postroad/postroad/internal/httpapi"
+	"github.com/postroad/postroad/internal/httpapi/hyvor"
 	linksdoor "github.com/postroad/postroad/internal/httpapi/links"
 	"github.com/postroad/postroad/internal/httpapi/reference"
 	v1 "github.com/postroad/postroad/internal/httpapi/v1"
@@ -217,9 +218,17 @@ func (sv *server) buildDoors() {
 		Secret: sv.ring.Derive("cursors"), Wake: sv.store.Wake, Health: sv.health,
 		Version: v1.Version{Version: b.Version, Commit: b.Commit, Go: b.Go},
 	})
+	dialect := hyvor.New(hyvor.Options{Door: sv.door, Access: sv.access, Limits: sv.access.Limits(), Submitter: submitter, Archive: reading,
+		Orders: sv.queue, Domains: sv.domains, Suppressions: wishes, Store: sv.store, Bounds: hyvorBounds(s.Hyvor)})
 	linkDoor := linksdoor.New(linksdoor.Options{Tokens: sv.tokens, Wishes: wishes, Visitors: sv.visits, Now: sv.now, Log: sv.log})
 	sv.ready = &readiness{ping: sv.store.Ping, schema: sv.store.Schema, floor: int64(s.Storage.DiskFloor), now: sv.now, log: sv.log,
 		free: func() (int64, error) { return freeSpace(s.Storage.DataDir) }}
 	metrics := newMetrics(&measured{queue: sv.queue.Stats, depth: sv.store.Depth, door: sv.door.Stats, hooks: sv.hooks, now: sv.now, log: sv.log})
-	sv.http = sv.door.Server(newHandler(api, linkDoor, reference.New(sv.door), sv.ready, guardMetrics(metrics, s.HTTP)))
+	sv.http = sv.door.Server(newHandler(api, sv.ready, guardMetrics(metrics, s.HTTP), doors(dialect, linkDoor, reference.New(sv.door))))
+}
+
+// hyvorBounds are the Hyvor dialect's settings.
+func hyvorBounds(s config.Hyvor) hyvor.Bounds {
+	return hyvor.Bounds{Recipients: s.MaxRecipients, Size: int64(s.MaxSize), Attachments: s.MaxAttachments, Keys: s.MaxKeys, RequireAllowedIPs: s.AllowedIPs,
+		Sends: hyvor.Rate{Count: s.SendsLimit.Count, Window: s.SendsLimit.Window}, Key: hyvor.Rate{Count: s.KeyLimit.Count, Window: s.KeyLimit.Window}}
 }

@@ -17,6 +17,7 @@ func (r *reading) judge(s *Settings) {
 	r.judgeKeys(&s.Keys)
 	r.judgeDelivery(&s.Delivery)
 	r.judgeHooks(&s.Hooks)
+	r.judgeHyvor(&s.Hyvor)
 	r.judgeRunning(&s.Running)
 }
 
@@ -63,6 +64,13 @@ func (r *reading) judgeHTTP(s *HTTP) {
 		s.PublicURL = strings.TrimRight(s.PublicURL, "/")
 	}
 	within(r, "max_body", s.MaxBody, 64<<10, 50<<20)
+}
+
+func (r *reading) judgeHyvor(s *Hyvor) {
+	within(r, "hyvor_max_recipients", s.MaxRecipients, 1, 1000)
+	within(r, "hyvor_max_size", s.MaxSize, 64<<10, 50<<20)
+	within(r, "hyvor_max_attachments", s.MaxAttachments, 1, 100)
+	within(r, "hyvor_max_keys", s.MaxKeys, 1, 10_000)
 }
 
 // judgeListen wants host:port; the host may be empty (all addresses).

@@ -15,6 +15,7 @@ type Settings struct {
 	Keys     Keys
 	Delivery Delivery
 	Hooks    Hooks
+	Hyvor    Hyvor
 	Running  Running
 	Later    Later
 
@@ -65,6 +66,17 @@ type Hooks struct {
 	Probe    time.Duration   `key:"webhook_probe" default:"1m" is:"How often a webhook that failed ten times in a row is tried with one event. The others wait without using up tries."`
 }
 
+// Hyvor is the console API of Hyvor Relay under /api/console.
+type Hyvor struct {
+	SendsLimit     Rate  `key:"hyvor_sends_limit" default:"10/1s" is:"Sends of one project and environment in the Hyvor dialect. 0 is unlimited."`
+	KeyLimit       Rate  `key:"hyvor_key_limit" default:"100/1m" is:"All other requests of one key in the Hyvor dialect. 0 is unlimited."`
+	AllowedIPs     bool  `key:"hyvor_require_allowed_ips" default:"false" is:"Refuse to make keys for sends without an address list in the Hyvor dialect."`
+	MaxRecipients  int   `key:"hyvor_max_recipients" default:"20" is:"Recipients of one send in the Hyvor dialect, cc and bcc included."`
+	MaxSize        Bytes `key:"hyvor_max_size" default:"10MB" is:"Largest mail in the Hyvor dialect, before signing; and the most characters of one attachment's base64."`
+	MaxAttachments int   `key:"hyvor_max_attachments" default:"10" is:"Attachments of one send in the Hyvor dialect."`
+	MaxKeys        int   `key:"hyvor_max_keys" default:"10" is:"API keys that a project's environment may have made through the Hyvor dialect."`
+}
+
 // Running is the process itself.
 type Running struct {
 	Log         string `key:"log" default:"" unset:"text on a terminal, else json" is:"Form of the log on stderr: text or json."`
@@ -81,9 +93,6 @@ type Later struct {
 	TLSKey          string `key:"tls_key" default:"" unset:"none" later:"yes" is:"Key file of the SMTP doors."`
 	ACMEEmail       string `key:"acme_email" default:"" unset:"none" later:"yes" is:"Get certificates by ACME under this address."`
 	AdminPassword   string `key:"admin_password" default:"" secret:"yes" later:"yes" is:"First login of the console."`
-	HyvorSendsLimit Rate   `key:"hyvor_sends_limit" default:"10/1s" later:"yes" is:"Sends of one project in the Hyvor dialect."`
-	HyvorKeyLimit   Rate   `key:"hyvor_key_limit" default:"100/1m" later:"yes" is:"Requests of one key in the Hyvor dialect."`
-	HyvorAllowedIPs bool   `key:"hyvor_require_allowed_ips" default:"false" later:"yes" is:"Refuse keys without an address list for sends in the Hyvor dialect."`
 }
 
 // clientNames are environment variables of the commands that talk to a server
