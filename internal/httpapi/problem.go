@@ -169,6 +169,10 @@ func (c *Call) failFields(f mail.Faults) {
 
 // Problem answers with a problem.
 func (c *Call) Problem(p Problem) {
+	if c.dialect != nil {
+		c.dialect.Problem(c, p)
+		return
+	}
 	k, known := kinds[p.Code]
 	if !known {
 		k = kind{status: 422, title: p.Code}
