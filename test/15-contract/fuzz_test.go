@@ -60,9 +60,9 @@ func run(t *testing.T, s *stage, n int) map[int]int {
 	t.Helper()
 	seed := uint64(setting("POSTROAD_TEST_SEED", int(time.Now().UnixNano()&0xffffff)))
 	t.Logf("POSTROAD_TEST_SEED=%d", seed)
-	ids, ops := s.ids(), operations()
+	known, ops := s.known(), operations()
 	slices.SortFunc(ops, func(a, b operation) int { return strings.Compare(a.id, b.id) })
-	f := &fuzzing{t: t, p: s.p, statuses: map[int]int{}, reached: map[string]int{}, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections},
+	f := &fuzzing{t: t, p: s.p, known: known, statuses: map[int]int{}, reached: map[string]int{}, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 	began := time.Now()
 	var all sync.WaitGroup
@@ -70,7 +70,7 @@ func run(t *testing.T, s *stage, n int) map[int]int {
 		all.Add(1)
 		go func() {
 			defer all.Done()
-			g := &generator{r: rand.New(rand.NewPCG(seed, uint64(c))), ids: ids, words: words}
+			g := &generator{r: rand.New(rand.NewPCG(seed, uint64(c))), known: known, words: words}
 			for i := c; i < n && !f.over(); i += connections {
 				op := ops[i/connections%len(ops)]
 				if percent, is := rare[op.id]; is && !g.chance(percent) {
@@ -93,16 +93,18 @@ func run(t *testing.T, s *stage, n int) map[int]int {
 // words are texts of generated inputs.
 var words = []string{"a", "Ada", "hello@acme.test", "ada@example.com", "receipt", "welcome", "2026-04-20T09:00:00Z", "10.0.0.0/8", "*@acme.test", "msg_01kpk2byj0emq8k9w39qsaekf4", "en", "text/plain", "x y", "ünïcode"}
 
-// ids are what is there when it begins, by the parameter that names it.
-func (s *stage) ids() map[string][]string {
-	return map[string][]string{"message": {s.delivered(), s.scheduled(), s.delivered(), s.scheduled()}, "n": {"0", "1"}, "template": {"welcome", "otp-code", s.draft()}, "version": {"1", "2", "draft", "published"},
-		"domain": {"acme.test", s.domain(), s.signing()}, "selector": {"s1", "s9"}, "suppression": {s.suppressed("suppressions"), s.suppressed("unsubscribes")}, "erasure": {s.erasure()},
-		"id api-keys": {s.key(), s.key()}, "id jobs": {s.job()}, "token": {s.link()}, "webhook": {s.webhook(), s.webhook()}, "delivery": {s.hook()}}
+// known is what is there when it begins.
+func (s *stage) known() *known {
+	return &known{all: map[string][]string{"messages": {s.delivered(), s.scheduled(), s.delivered(), s.scheduled()}, "templates": {"welcome", "otp-code", s.draft()},
+		"domains": {"acme.test", s.domain(), s.signing()}, "suppressions": {s.suppressed("suppressions")}, "unsubscribes": {s.suppressed("unsubscribes")}, "erasures": {s.erasure()},
+		"api-keys": {s.key(), s.key()}, "jobs": {s.job()}, "webhooks": {s.webhook(), s.webhook()}, "webhook-deliveries": {s.hook()},
+		"n": {"0", "1"}, "version": {"1", "2", "draft", "published"}, "selector": {"s1", "s9"}, "token": {s.link()}}}
 }
 
 type fuzzing struct {
 	t      *testing.T
 	p      *harness.Postroad
+	known  *known
 	client *http.Client
 
 	mu       sync.Mutex
@@ -163,6 +165,9 @@ func (f *fuzzing) one(g generated) {
 	}
 	if err := contract.Check(contract.Answer{Method: g.op.method, Path: g.path, Status: res.StatusCode, Header: res.Header, Body: text}); err != nil {
 		f.fault(&g, "%v", err)
+	}
+	if parts := strings.Split(res.Header.Get("Location"), "/"); len(parts) == 4 && res.StatusCode < 300 {
+		f.known.add(parts[2], parts[3])
 	}
 	f.restore(&g)
 }

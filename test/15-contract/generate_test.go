@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/url"
 	"strings"
+	"sync"
 
 	"github.com/postroad/postroad/test/contract"
 )
@@ -14,15 +15,55 @@ import (
 // and wild ones. The same seed makes the same requests.
 type generator struct {
 	r     *rand.Rand
-	ids   map[string][]string // what is there, by the parameter that names it
-	words []string            // texts of inputs
+	known *known
+	words []string // texts of inputs
+}
+
+// known is what is there: ids by their resource, and other things by the parameter that
+// names them. It grows while requests make more, so a run is only nearly the same again.
+type known struct {
+	mu  sync.Mutex
+	all map[string][]string
+}
+
+// keptIDs bounds what is remembered of a resource: the latest, as older ones get deleted.
+const keptIDs = 12
+
+func (k *known) add(resource, id string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	all := append(k.all[resource], id)
+	k.all[resource] = all[max(len(all)-keptIDs, 0):]
+}
+
+func (k *known) some(g *generator, names ...string) string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for i := len(names) - 1; i >= 0; i-- { // what the parameter itself is called goes first
+		if all := k.all[names[i]]; len(all) > 0 {
+			return pick(g, all)
+		}
+	}
+	return ""
+}
+
+// resource is the part of a path that says whose ids stand in it.
+func resource(path string) string {
+	parts := strings.Split(path, "/")
+	if len(parts) > 3 && parts[2] == "sandbox" {
+		return parts[3]
+	}
+	if len(parts) < 3 {
+		return ""
+	}
+	return parts[2]
 }
 
 // generated is one request.
 type generated struct {
-	op      operation
-	path    string
-	header  map[string]string
+	op     operation
+	path   string
+	header map[string]string
 	body   []byte
 }
 
@@ -90,11 +131,8 @@ func header(s string) string {
 
 // named is something for a parameter of the path.
 func (g *generator) named(name string, op operation) string {
-	if all := g.ids[name+" "+strings.Split(op.path, "/")[2]]; len(all) > 0 && g.chance(65) {
-		return pick(g, all)
-	}
-	if all := g.ids[name]; len(all) > 0 && g.chance(65) {
-		return pick(g, all)
+	if known := g.known.some(g, resource(op.path), name); known != "" && g.chance(70) {
+		return known
 	}
 	switch g.r.IntN(4) {
 	case 0:
