@@ -52,6 +52,7 @@ func (sv *server) run(soft, hard context.Context, o Options) error {
 	work.run("queue", sv.queue.Run)
 	work.run("jobs", sv.jobs.Run)
 	work.run("visits", sv.visits.Run)
+	work.run("events", sv.events.Run)
 	doors.run("http", serveOn(sv.http, sv.listener))
 	sv.openSocket(doors)
 	if err := (announcement{DataDir: sv.settings.Storage.DataDir, URL: sv.url, Secret: first.Secret}).write(o.Out); err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/postroad/postroad/internal/archive"
 	"github.com/postroad/postroad/internal/dns"
 	"github.com/postroad/postroad/internal/dns/dnstest"
+	"github.com/postroad/postroad/internal/eventlog"
 	"github.com/postroad/postroad/internal/feedback"
 	"github.com/postroad/postroad/internal/httpapi"
 	v1 "github.com/postroad/postroad/internal/httpapi/v1"
@@ -55,6 +56,8 @@ type house struct {
 	time   *still
 	dir    string
 	limits *project.Limits
+
+	streamTime, streamBeat time.Duration
 }
 
 // still is a clock that moves when it is told to.
@@ -126,8 +129,14 @@ func (h *house) serve() {
 	h.forget = retention.New(retention.Options{Store: h.store, Now: h.clock})
 	reading := archive.NewService(h.store, tokens)
 	reading.Now = h.clock
+	events := eventlog.NewService(eventlog.Options{Store: h.store, Wake: h.store.Wake, BaseURL: "https://mail.acme.test"})
+	running, stop := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- events.Run(running) }()
+	h.t.Cleanup(func() { stop(); <-ended })
 	h.Handler = v1.New(v1.Options{Door: h.door, Access: h.access, Limits: h.limits, Submitter: sub, Resender: sub, Links: links, Archive: reading,
-		Orders: h.store, Domains: domains, Suppressions: feedback.NewService(h.store, h.clock), Jobs: h.jobs, Templates: library, Erasures: h.forget, Secret: [32]byte{1}, Wake: h.store.Wake})
+		Orders: h.store, Domains: domains, Suppressions: feedback.NewService(h.store, h.clock), Jobs: h.jobs, Templates: library, Events: events, Erasures: h.forget, Secret: [32]byte{1}, Wake: h.store.Wake,
+		StreamTime: h.streamTime, StreamBeat: h.streamBeat})
 }
 
 // answer is what a request got.
