@@ -10,12 +10,13 @@ import (
 	"github.com/postroad/postroad/internal/config"
 	"github.com/postroad/postroad/internal/console"
 	linksdoor "github.com/postroad/postroad/internal/httpapi/links"
+	"github.com/postroad/postroad/internal/httpapi/reference"
 )
 
 // newHandler puts what the server answers itself beside the API, which takes all the
 // rest: an unknown path is its 404 in JSON. A map look-up of the exact path comes before the API's
 // own routing, so that sending pays nothing for the probes.
-func newHandler(api, links http.Handler, ready, metrics http.Handler) http.Handler {
+func newHandler(api, links, docs http.Handler, ready, metrics http.Handler) http.Handler {
 	own := map[string]http.Handler{
 		"/healthz": readOnly(http.HandlerFunc(serveHealth)),
 		"/readyz":  readOnly(ready),
@@ -28,6 +29,8 @@ func newHandler(api, links http.Handler, ready, metrics http.Handler) http.Handl
 			h.ServeHTTP(w, r)
 		case linksdoor.Owns(r.URL.Path):
 			links.ServeHTTP(w, r)
+		case reference.Owns(r.URL.Path):
+			docs.ServeHTTP(w, r)
 		case console.Owns(r.URL.Path):
 			page.ServeHTTP(w, r)
 		default:

@@ -20,6 +20,7 @@ import (
 	"github.com/postroad/postroad/internal/feedback"
 	"github.com/postroad/postroad/internal/httpapi"
 	linksdoor "github.com/postroad/postroad/internal/httpapi/links"
+	"github.com/postroad/postroad/internal/httpapi/reference"
 	v1 "github.com/postroad/postroad/internal/httpapi/v1"
 	"github.com/postroad/postroad/internal/job"
 	"github.com/postroad/postroad/internal/lane"
@@ -213,5 +214,5 @@ func (sv *server) buildDoors() {
 	sv.ready = &readiness{ping: sv.store.Ping, schema: sv.store.Schema, floor: int64(s.Storage.DiskFloor), now: sv.now, log: sv.log,
 		free: func() (int64, error) { return freeSpace(s.Storage.DataDir) }}
 	metrics := newMetrics(&measured{queue: sv.queue.Stats, depth: sv.store.Depth, door: sv.door.Stats, now: sv.now, log: sv.log})
-	sv.http = sv.door.Server(newHandler(api, linkDoor, sv.ready, guardMetrics(metrics, s.HTTP)))
+	sv.http = sv.door.Server(newHandler(api, linkDoor, reference.New(sv.door), sv.ready, guardMetrics(metrics, s.HTTP)))
 }
