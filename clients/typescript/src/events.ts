@@ -79,7 +79,7 @@ export class Events extends Resource {
     if (o.onError(e) === false) return false;
     const { clock } = this.c.transport;
     try {
-      await clock.sleep(e.retryAfter !== undefined ? e.retryAfter * 1000 : backoff(failures, clock.random), o.signal);
+      await clock.sleep(e.retryAfter !== undefined ? e.retryAfter * 1000 : backoff(failures, () => clock.random()), o.signal);
     } catch {
       return false;
     }

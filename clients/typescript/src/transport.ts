@@ -190,7 +190,7 @@ export class Transport {
   }
 
   #judge(e: PostroadError, hint: string | null, attempt: number): { waitMs: number; again: boolean } {
-    const waitMs = backoff(attempt, this.#s.clock.random);
+    const waitMs = backoff(attempt, () => this.#s.clock.random());
     if (e.status === 0) return { waitMs, again: (e.kind === 'connection' && !untrusted(e)) || e.kind === 'timeout' };
     const again = hint === 'true' || (hint !== 'false' && mayPass(e));
     if (e.retryAfter === undefined) return { waitMs, again };
