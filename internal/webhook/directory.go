@@ -17,18 +17,10 @@ type directory struct {
 	projects map[int64][]*Endpoint
 }
 
-// forget has the endpoints read again before they are used.
-func (s *Service) forget() {
-	s.mu.Lock()
-	s.known = nil
-	s.mu.Unlock()
-	s.kick()
-}
-
 // endpoints gives the directory, at this revision or a later one.
 func (s *Service) endpoints(ctx context.Context, revision int64) (*directory, error) {
 	s.mu.Lock()
-	known := s.known
+	known, change := s.known, s.change
 	s.mu.Unlock()
 	if known != nil && known.revision >= revision {
 		return known, nil
@@ -44,7 +36,7 @@ func (s *Service) endpoints(ctx context.Context, revision int64) (*directory, er
 		d.projects[e.Owner.Project] = append(d.projects[e.Owner.Project], e)
 	}
 	s.mu.Lock()
-	if s.known == nil || s.known.revision < d.revision {
+	if s.change == change && (s.known == nil || s.known.revision <= d.revision) {
 		s.known = d
 	}
 	s.mu.Unlock()
@@ -67,7 +59,7 @@ type planner struct {
 
 // Wants looks at no message: filters come later.
 func (p planner) Wants(owner mail.Owner, t mail.EventType) bool {
-	return slices.ContainsFunc(p.d.projects[owner.Project], func(e *Endpoint) bool { return Subscribes(e.Events, t) })
+	return slices.ContainsFunc(p.d.projects[owner.Project], func(e *Endpoint) bool { return eventlog.MatchType(e.Events, t) })
 }
 
 // Hooks are in the order they are stored in.

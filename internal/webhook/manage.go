@@ -107,7 +107,7 @@ func (s *Service) Get(ctx context.Context, owner mail.Owner, id mail.ID) (Endpoi
 // Update changes an endpoint. What is under way goes to where it went; what is open goes to
 // the new URL. Faults are mail.Faults; mail.ErrStale when it is at another version.
 func (s *Service) Update(ctx context.Context, owner mail.Owner, id mail.ID, d Edit) (Endpoint, error) {
-	return s.change(ctx, owner, id, d.IfVersion, "webhook changed", d.By, func(e *Endpoint, c *Change) error {
+	return s.alter(ctx, owner, id, d.IfVersion, "webhook changed", d.By, func(e *Endpoint, c *Change) error {
 		moved := d.URL != nil && *d.URL != e.URL
 		for _, f := range []struct{ to, from *string }{{&e.URL, d.URL}, {&e.Description, d.Description}, {&e.Payload, d.Payload},
 			{&e.Format, d.Format}, {&e.Ordering, d.Ordering}} {
@@ -134,9 +134,9 @@ func (s *Service) Update(ctx context.Context, owner mail.Owner, id mail.ID, d Ed
 	})
 }
 
-// change reads an endpoint, alters it, and keeps it if nobody else did meanwhile; then it is
+// alter reads an endpoint, alters it, and keeps it if nobody else did meanwhile; then it is
 // tried again on what they made of it, unless the caller named a version.
-func (s *Service) change(ctx context.Context, owner mail.Owner, id mail.ID, ifVersion int64, what, by string, alter func(*Endpoint, *Change) error) (Endpoint, error) {
+func (s *Service) alter(ctx context.Context, owner mail.Owner, id mail.ID, ifVersion int64, what, by string, edit func(*Endpoint, *Change) error) (Endpoint, error) {
 	for try := 0; ; try++ {
 		e, err := s.o.Store.Endpoint(ctx, owner, id)
 		if err != nil {
@@ -146,7 +146,7 @@ func (s *Service) change(ctx context.Context, owner mail.Owner, id mail.ID, ifVe
 			return Endpoint{}, mail.ErrStale
 		}
 		var c Change
-		if err := alter(&e, &c); err != nil {
+		if err := edit(&e, &c); err != nil {
 			return Endpoint{}, err
 		}
 		c.Endpoint = e
@@ -179,7 +179,7 @@ func (s *Service) changed(ctx context.Context, what string, e *Endpoint, by stri
 // Disable stops an endpoint. What it misses is kept in the log, and [Service.Enable] can
 // deliver it. One that is disabled stays as it is.
 func (s *Service) Disable(ctx context.Context, owner mail.Owner, id mail.ID, by string, once *mail.Once, answer func(Endpoint) mail.Answer) (Endpoint, error) {
-	return s.change(ctx, owner, id, 0, "webhook disabled", by, func(e *Endpoint, c *Change) error {
+	return s.alter(ctx, owner, id, 0, "webhook disabled", by, func(e *Endpoint, c *Change) error {
 		c.Once, c.Answer = once, answer
 		if e.Status == Disabled {
 			return nil
@@ -205,7 +205,7 @@ func (s *Service) Missed(ctx context.Context, owner mail.Owner, id mail.ID) (cou
 // up. Either way it can be replayed as long as events are kept.
 func (s *Service) Enable(ctx context.Context, owner mail.Owner, id mail.ID, replayMissed bool, by string, once *mail.Once, answer func(Endpoint, *job.Job) mail.Answer) (Endpoint, *job.Job, error) {
 	var begun *job.Job
-	e, err := s.change(ctx, owner, id, 0, "webhook enabled", by, func(e *Endpoint, c *Change) error {
+	e, err := s.alter(ctx, owner, id, 0, "webhook enabled", by, func(e *Endpoint, c *Change) error {
 		begun, c.Once = nil, once
 		if answer != nil {
 			c.Answer = func(e Endpoint) mail.Answer { return answer(e, begun) }
@@ -222,6 +222,10 @@ func (s *Service) Enable(ctx context.Context, owner mail.Owner, id mail.ID, repl
 		e.Status, e.DisabledReason, e.DisabledAt, c.Enable = Enabled, "", time.Time{}, true
 		return nil
 	})
+	if err == nil {
+		s.renew(e.Row)
+		s.replayBell.ring()
+	}
 	return e, begun, err
 }
 
@@ -270,7 +274,7 @@ func (s *Service) RotateSecret(ctx context.Context, owner mail.Owner, id mail.ID
 	if hours < 0 || hours > MaxOverlap {
 		return Secrets{}, mail.Faults{fault("overlap_hours", "invalid_value", fmt.Sprintf("overlap_hours is between 0 and %d.", MaxOverlap))}
 	}
-	e, err := s.change(ctx, owner, id, 0, "webhook secret rotated", r.By, func(e *Endpoint, c *Change) error {
+	e, err := s.alter(ctx, owner, id, 0, "webhook secret rotated", r.By, func(e *Endpoint, c *Change) error {
 		now := s.o.Now()
 		c.Once, c.Answer = once, answer
 		if len(e.OldSecret) > 0 && e.OldExpires.After(now) && !r.Force {
@@ -304,7 +308,7 @@ func (s *Service) unlessReplayed(ctx context.Context, once *mail.Once, refused e
 
 // ExpireOldSecret makes the secret before the present one stop signing.
 func (s *Service) ExpireOldSecret(ctx context.Context, owner mail.Owner, id mail.ID, by string, once *mail.Once, answer func(Endpoint) mail.Answer) (Endpoint, error) {
-	return s.change(ctx, owner, id, 0, "webhook's old secret ended", by, func(e *Endpoint, c *Change) error {
+	return s.alter(ctx, owner, id, 0, "webhook's old secret ended", by, func(e *Endpoint, c *Change) error {
 		c.Once, c.Answer = once, answer
 		e.OldSecret, e.OldExpires = nil, time.Time{}
 		return nil

@@ -131,7 +131,7 @@ func TestTheOfficialLibraryVerifiesWhatAReceiverGets(t *testing.T) {
 			t.Fatalf("byte %d changed: accepted", i)
 		}
 	}
-	if judge(newSecret()).Verify(r.body, r.header) == nil {
+	if judge(webhook.NewSecret()).Verify(r.body, r.header) == nil {
 		t.Error("another secret: accepted")
 	}
 	for name, value := range map[string]string{"webhook-id": "evt_another", "webhook-timestamp": fmt.Sprint(time.Now().Unix() + 1)} {

@@ -77,7 +77,7 @@ func (s *Service) Replay(ctx context.Context, owner mail.Owner, id mail.ID, r Re
 	if err := s.o.Memory.CreateJob(ctx, j, once, answer); err != nil {
 		return job.Job{}, err
 	}
-	s.replays()
+	s.replayBell.ring()
 	return j, nil
 }
 

@@ -45,17 +45,28 @@ type Options struct {
 	Node string // whose leases it holds
 	// Schedule are the waits after failed tries, of every format; nil: each format's own.
 	Schedule []time.Duration
-	Now      func() time.Time // nil: time.Now
-	Logger   *slog.Logger     // nil: silent
+	// Probe is how often an open breaker lets one through; 0: a minute.
+	Probe  time.Duration
+	Now    func() time.Time // nil: time.Now
+	Logger *slog.Logger     // nil: silent
 }
 
 // Service keeps endpoints and works on their hooks. Make it with [New], and Run it.
 type Service struct {
-	o Options
+	o        Options
+	counters counters
 
-	mu    sync.Mutex
-	known *directory // of endpoints; nil: to be read
-	stir  chan struct{}
+	mu     sync.Mutex
+	known  *directory       // of endpoints; nil: to be read
+	change int64            // counts changes of endpoints, so that what was read before one is not kept
+	queues map[int64]*queue // of the endpoints this node works, by row
+	held   int              // hooks in memory, of all queues
+	flying int              // posts under way
+	until  time.Time        // of the leases
+
+	// Bells wake the loops of Run.
+	relayBell, postBell, leaseBell, replayBell bell
+	settled                                    chan outcome
 }
 
 // New builds a service.
@@ -66,5 +77,32 @@ func New(o Options) *Service {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Service{o: o, stir: make(chan struct{}, 1)}
+	if o.Probe <= 0 {
+		o.Probe = probeEvery
+	}
+	return &Service{o: o, queues: make(map[int64]*queue), settled: make(chan outcome, settleMost),
+		relayBell: newBell(), postBell: newBell(), leaseBell: newBell(), replayBell: newBell()}
+}
+
+// bell wakes one who waits, or the next one to wait.
+type bell chan struct{}
+
+func newBell() bell { return make(bell, 1) }
+
+func (b bell) ring() {
+	select {
+	case b <- struct{}{}:
+	default:
+	}
+}
+
+// wait ends when the bell is rung, d is over, or ctx ended.
+func (b bell) wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-b:
+	case <-t.C:
+	}
 }

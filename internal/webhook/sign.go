@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -12,6 +13,21 @@ import (
 
 // secretPrefix marks a secret of Standard Webhooks; what follows is its key in base64.
 const secretPrefix = "whsec_"
+
+// NewSecret makes a secret of 32 random bytes, as Standard Webhooks writes them.
+func NewSecret() string {
+	var key [32]byte
+	_, _ = rand.Read(key[:]) // never fails (crypto/rand since Go 1.24)
+	return secretPrefix + base64.StdEncoding.EncodeToString(key[:])
+}
+
+// NewHyvorSecret makes a secret as the Hyvor dialect shows them: 32 hexadecimal digits,
+// whose ASCII bytes are the key.
+func NewHyvorSecret() string {
+	var key [16]byte
+	_, _ = rand.Read(key[:])
+	return hex.EncodeToString(key[:])
+}
 
 // keyOf is what a secret signs with: the bytes its base64 stands for, or of any other
 // secret its own bytes.

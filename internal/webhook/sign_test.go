@@ -1,8 +1,6 @@
 package webhook_test
 
 import (
-	"crypto/rand"
-	"encoding/base64"
 	"net/http"
 	"strconv"
 	"strings"
@@ -43,7 +41,7 @@ func signed(id string, at time.Time, body string, secrets ...string) http.Header
 
 func TestWhileASecretIsRotatedEitherVerifies(t *testing.T) {
 	t.Parallel()
-	first, second, other := newSecret(), newSecret(), newSecret()
+	first, second, other := webhook.NewSecret(), webhook.NewSecret(), webhook.NewSecret()
 	const body = `{"type":"webhook.test"}`
 	h := signed("evt_1", time.Now(), body, second, first)
 	if n := len(strings.Fields(h.Get("webhook-signature"))); n != 2 {
@@ -60,11 +58,14 @@ func TestWhileASecretIsRotatedEitherVerifies(t *testing.T) {
 	}
 }
 
-// newSecret makes one as an endpoint of the standard format has it.
-func newSecret() string {
-	var key [32]byte
-	_, _ = rand.Read(key[:])
-	return "whsec_" + base64.StdEncoding.EncodeToString(key[:])
+func TestSecretsHaveTheFormsTheirFormatsShow(t *testing.T) {
+	t.Parallel()
+	if s := webhook.NewSecret(); !strings.HasPrefix(s, "whsec_") || len(s) != len("whsec_")+44 || s == webhook.NewSecret() {
+		t.Error(s)
+	}
+	if s := webhook.NewHyvorSecret(); len(s) != 32 || strings.Trim(s, "0123456789abcdef") != "" || s == webhook.NewHyvorSecret() {
+		t.Error(s)
+	}
 }
 
 func TestASecretThatIsNoBase64SignsWithItsOwnBytes(t *testing.T) {

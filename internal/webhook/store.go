@@ -117,6 +117,7 @@ type Settlement struct {
 	Token    int64
 	State    State
 	Results  []Result
+	Events   []mail.Event // of the endpoint: it fails, it has recovered
 }
 
 // Result is one hook after a post.

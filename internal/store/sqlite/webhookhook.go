@@ -201,6 +201,11 @@ func (t *tx) settleEndpoint(w *settling, now int64) (held bool, err error) {
 			return true, err
 		}
 	}
+	for _, e := range w.Events {
+		if err := t.addOther(e); err != nil {
+			return true, err
+		}
+	}
 	b := bind(t.conn.Prep(`UPDATE webhook_states SET backlog = backlog - ?, facts = ? WHERE endpoint = ?`))
 	b.int(closed)
 	b.text(w.state)
@@ -215,14 +220,11 @@ func (t *tx) settleHook(endpoint int64, r *webhook.Result, text string, now int6
 		func(q *sqlite.Stmt) { open, last = q.ColumnBool(0), q.ColumnInt64(1) }); err != nil || !open {
 		return false, err
 	}
-	b := bind(t.conn.Prep(`INSERT INTO webhook_tries (previous, facts) VALUES (?,?)`))
-	b.intOrNull(last)
-	b.text(text)
-	if err := t.exec(b.s); err != nil {
-		return false, fmt.Errorf("insert a try: %w", err)
+	last, err := t.addTry(last, r.Record.Probe, text)
+	if err != nil {
+		return false, err
 	}
-	last = t.conn.LastInsertRowID()
-	b = bind(t.conn.Prep(`UPDATE webhook_hooks SET status = ?, due_at = ?, tries = ?, settled_at = ?, last_try = ? WHERE endpoint = ? AND position = ?`))
+	b := bind(t.conn.Prep(`UPDATE webhook_hooks SET status = ?, due_at = ?, tries = ?, settled_at = ?, last_try = ? WHERE endpoint = ? AND position = ?`))
 	switch r.Status {
 	case webhook.Pending:
 		b.int(hookOpen)
@@ -239,6 +241,29 @@ func (t *tx) settleHook(endpoint int64, r *webhook.Result, text string, now int6
 	b.int(endpoint)
 	b.int(r.Position)
 	return true, t.exec(b.s)
+}
+
+// addTry hangs a try on those before. Of probes, which may be many, the last one is kept.
+func (t *tx) addTry(last int64, probe bool, text string) (int64, error) {
+	if probe && last != 0 {
+		again, err := t.exists(`SELECT 1 FROM webhook_tries WHERE row = ? AND facts ->> '$.probe'`, last)
+		if err != nil {
+			return last, err
+		}
+		if again {
+			b := bind(t.conn.Prep(`UPDATE webhook_tries SET facts = ? WHERE row = ?`))
+			b.text(text)
+			b.int(last)
+			return last, t.exec(b.s)
+		}
+	}
+	b := bind(t.conn.Prep(`INSERT INTO webhook_tries (previous, facts) VALUES (?,?)`))
+	b.intOrNull(last)
+	b.text(text)
+	if err := t.exec(b.s); err != nil {
+		return 0, fmt.Errorf("insert a try: %w", err)
+	}
+	return t.conn.LastInsertRowID(), nil
 }
 
 func finalHook(status string) int64 {
