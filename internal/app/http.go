@@ -11,12 +11,13 @@ import (
 	"github.com/postroad/postroad/internal/console"
 	"github.com/postroad/postroad/internal/httpapi/hyvor"
 	linksdoor "github.com/postroad/postroad/internal/httpapi/links"
+	"github.com/postroad/postroad/internal/httpapi/reference"
 )
 
 // newHandler puts what the server answers itself beside the API, which takes all the
 // rest: an unknown path is its 404 in JSON. A map look-up of the exact path comes before the API's
 // own routing, so that sending pays nothing for the probes.
-func newHandler(api, dialect, links http.Handler, ready, metrics http.Handler) http.Handler {
+func newHandler(api, dialect, links, docs http.Handler, ready, metrics http.Handler) http.Handler {
 	own := map[string]http.Handler{
 		"/healthz": readOnly(http.HandlerFunc(serveHealth)),
 		"/readyz":  readOnly(ready),
@@ -31,6 +32,8 @@ func newHandler(api, dialect, links http.Handler, ready, metrics http.Handler) h
 			dialect.ServeHTTP(w, r)
 		case linksdoor.Owns(r.URL.Path):
 			links.ServeHTTP(w, r)
+		case reference.Owns(r.URL.Path):
+			docs.ServeHTTP(w, r)
 		case console.Owns(r.URL.Path):
 			page.ServeHTTP(w, r)
 		default:

@@ -26,6 +26,7 @@ type measured struct {
 	queue func() queue.Stats
 	depth func(context.Context) ([]queue.Depth, error)
 	door  func() httpapi.Stats
+	hooks hookMeter
 	now   func() time.Time
 	log   *slog.Logger
 
@@ -77,6 +78,9 @@ func (m *measured) Describe(to chan<- *prometheus.Desc) {
 		descLanes, descSessions, descWaiting, descBuild} {
 		to <- d
 	}
+	for _, d := range hookDescs {
+		to <- d
+	}
 }
 
 // Collect reads the parts' counters once for a scrape.
@@ -94,6 +98,7 @@ func (m *measured) Collect(to chan<- prometheus.Metric) {
 	m.collectDoor(count, gauge)
 	q := m.queue()
 	m.collectQueue(q, count, gauge)
+	m.collectHooks(to, count, gauge)
 	collectLanes(q.Lanes, gauge)
 	for _, d := range m.depthNow() {
 		place := d.Wait.String()

@@ -45,13 +45,14 @@ func (sv *server) run(soft, hard context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	upkeep, work, doors := newGroup(context.Background()), newGroup(context.Background()), newGroup(context.Background())
+	upkeep, work, hooks, doors := newGroup(context.Background()), newGroup(context.Background()), newGroup(context.Background()), newGroup(context.Background())
 	upkeep.run("keys", sv.access.Run)
 	upkeep.run("domains", sv.domains.Run)
 	upkeep.run("retention", sv.forget.Run)
 	work.run("queue", sv.queue.Run)
 	work.run("jobs", sv.jobs.Run)
 	work.run("visits", sv.visits.Run)
+	hooks.run("webhooks", sv.hooks.Run)
 	doors.run("http", serveOn(sv.http, sv.listener))
 	sv.openSocket(doors)
 	if err := (announcement{DataDir: sv.settings.Storage.DataDir, URL: sv.url, Secret: first.Secret}).write(o.Out); err != nil {
@@ -63,6 +64,7 @@ func (sv *server) run(soft, hard context.Context, o Options) error {
 	case <-soft.Done():
 	case <-upkeep.ctx.Done():
 	case <-work.ctx.Done():
+	case <-hooks.ctx.Done():
 	case <-doors.ctx.Done():
 	}
 	began := time.Now()
@@ -76,9 +78,10 @@ func (sv *server) run(soft, hard context.Context, o Options) error {
 	sv.closeDoors(hard)
 	doors.stop()
 	work.stop()
+	hooks.stop() // after the queue: what its last results owe is still posted, or at the next start
 	upkeep.stop()
 	sv.log.Info("stopped", "after", time.Since(began).Round(time.Millisecond).String())
-	return errors.Join(work.failure(), upkeep.failure(), doors.failure())
+	return errors.Join(work.failure(), hooks.failure(), upkeep.failure(), doors.failure())
 }
 
 // serveOn gives the Run of an HTTP server on a listener.

@@ -21,6 +21,7 @@ import (
 	"github.com/postroad/postroad/internal/httpapi"
 	"github.com/postroad/postroad/internal/httpapi/hyvor"
 	linksdoor "github.com/postroad/postroad/internal/httpapi/links"
+	"github.com/postroad/postroad/internal/httpapi/reference"
 	v1 "github.com/postroad/postroad/internal/httpapi/v1"
 	"github.com/postroad/postroad/internal/job"
 	"github.com/postroad/postroad/internal/lane"
@@ -35,6 +36,7 @@ import (
 	"github.com/postroad/postroad/internal/submit"
 	"github.com/postroad/postroad/internal/tracking"
 	"github.com/postroad/postroad/internal/visit"
+	"github.com/postroad/postroad/internal/webhook"
 )
 
 // server is all the parts of one process.
@@ -54,6 +56,8 @@ type server struct {
 	visits   *visit.Gatherer
 	queue    *queue.Queue
 	library  *render.Library
+	poster   *webhook.Client
+	hooks    *webhook.Service
 	door     *httpapi.Door
 	ready    *readiness
 	http     *http.Server
@@ -78,6 +82,7 @@ func newServer(ctx context.Context, s *config.Settings, o Options, log *slog.Log
 	sv.url = cmp.Or(s.HTTP.PublicURL, urlOf(sv.own))
 	sv.buildDecisions()
 	sv.buildQueue()
+	sv.buildHooks()
 	sv.buildDoors()
 	return sv, nil
 }
@@ -87,6 +92,9 @@ func (sv *server) close() error {
 	var errs []error
 	if sv.listener != nil {
 		_ = sv.listener.Close() // the HTTP server closed it, unless it never ran
+	}
+	if sv.poster != nil {
+		sv.poster.Close()
 	}
 	if sv.resolver != nil {
 		errs = append(errs, sv.resolver.Close())
@@ -206,7 +214,7 @@ func (sv *server) buildDoors() {
 	reading.Now = sv.now
 	api := v1.New(v1.Options{
 		Door: sv.door, Access: sv.access, Limits: sv.access.Limits(), Submitter: submitter,
-		Archive: reading, Erasures: sv.forget, Orders: sv.queue, Domains: sv.domains, Suppressions: wishes, Jobs: sv.jobs, Templates: sv.library, Links: links,
+		Archive: reading, Erasures: sv.forget, Orders: sv.queue, Domains: sv.domains, Suppressions: wishes, Jobs: sv.jobs, Templates: sv.library, Links: links, Webhooks: sv.hooks, HookURLs: sv.poster,
 		Secret: sv.ring.Derive("cursors"), Wake: sv.store.Wake, Health: sv.health,
 		Version: v1.Version{Version: b.Version, Commit: b.Commit, Go: b.Go},
 	})
@@ -215,8 +223,8 @@ func (sv *server) buildDoors() {
 	linkDoor := linksdoor.New(linksdoor.Options{Tokens: sv.tokens, Wishes: wishes, Visitors: sv.visits, Now: sv.now, Log: sv.log})
 	sv.ready = &readiness{ping: sv.store.Ping, schema: sv.store.Schema, floor: int64(s.Storage.DiskFloor), now: sv.now, log: sv.log,
 		free: func() (int64, error) { return freeSpace(s.Storage.DataDir) }}
-	metrics := newMetrics(&measured{queue: sv.queue.Stats, depth: sv.store.Depth, door: sv.door.Stats, now: sv.now, log: sv.log})
-	sv.http = sv.door.Server(newHandler(api, dialect, linkDoor, sv.ready, guardMetrics(metrics, s.HTTP)))
+	metrics := newMetrics(&measured{queue: sv.queue.Stats, depth: sv.store.Depth, door: sv.door.Stats, hooks: sv.hooks, now: sv.now, log: sv.log})
+	sv.http = sv.door.Server(newHandler(api, dialect, linkDoor, reference.New(sv.door), sv.ready, guardMetrics(metrics, s.HTTP)))
 }
 
 // hyvorBounds are the Hyvor dialect's settings.

@@ -17,6 +17,7 @@ func (r *reading) judge(s *Settings) {
 	r.judgeKeys(&s.Keys)
 	r.judgeDelivery(&s.Delivery)
 	r.judgeHyvor(&s.Hyvor)
+	r.judgeHooks(&s.Hooks)
 	r.judgeRunning(&s.Running)
 }
 
@@ -117,14 +118,27 @@ func (r *reading) judgeDelivery(s *Delivery) {
 }
 
 func (r *reading) judgeSchedule(waits []time.Duration) {
-	if len(waits) == 0 || len(waits) > 50 {
+	if len(waits) == 0 {
 		r.wrong("retry_schedule", "must have 1 to 50 waits")
+	}
+	r.judgeWaits("retry_schedule", waits)
+}
+
+// judgeWaits looks at each wait of a schedule; none is for the caller to judge.
+func (r *reading) judgeWaits(key string, waits []time.Duration) {
+	if len(waits) > 50 {
+		r.wrong(key, "must have 1 to 50 waits")
 	}
 	for _, wait := range waits {
 		if wait < 10*time.Millisecond || wait > 7*24*time.Hour {
-			r.wrong("retry_schedule", "%v must be from 10ms to 168h", wait)
+			r.wrong(key, "%v must be from 10ms to 168h", wait)
 		}
 	}
+}
+
+func (r *reading) judgeHooks(s *Hooks) {
+	r.judgeWaits("webhook_schedule", s.Schedule)
+	within(r, "webhook_probe", s.Probe, 10*time.Millisecond, time.Hour)
 }
 
 func (r *reading) judgeRunning(s *Running) {

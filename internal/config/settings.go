@@ -15,6 +15,7 @@ type Settings struct {
 	Keys     Keys
 	Delivery Delivery
 	Hyvor    Hyvor
+	Hooks    Hooks
 	Running  Running
 	Later    Later
 
@@ -70,6 +71,12 @@ type Hyvor struct {
 	MaxKeys        int   `key:"hyvor_max_keys" default:"10" is:"API keys that a project's environment may have made through the Hyvor dialect."`
 }
 
+// Hooks are webhooks: what is posted to projects' own URLs.
+type Hooks struct {
+	Schedule []time.Duration `key:"webhook_schedule" default:"" unset:"30s,5m,30m,2h,5h,10h,14h,20h,24h" is:"Waits between tries to post an event, each with 10 % jitter. After the last one the delivery is failed. Unset, endpoints of the Hyvor format have that dialect's own; set, it counts for all."`
+	Probe    time.Duration   `key:"webhook_probe" default:"1m" is:"How often a webhook that failed ten times in a row is tried with one event. The others wait without using up tries."`
+}
+
 // Running is the process itself.
 type Running struct {
 	Log         string `key:"log" default:"" unset:"text on a terminal, else json" is:"Form of the log on stderr: text or json."`
@@ -90,4 +97,4 @@ type Later struct {
 
 // clientNames are environment variables of the commands that talk to a server
 // (postroad send); they are not settings of the server and are not refused.
-var clientNames = []string{"POSTROAD_URL", "POSTROAD_API_KEY", "POSTROAD_CONFIG"}
+var clientNames = []string{"POSTROAD_URL", "POSTROAD_BASE_URL", "POSTROAD_API_KEY", "POSTROAD_CONFIG"}

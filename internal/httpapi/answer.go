@@ -119,7 +119,9 @@ func (c *Call) head(status int, contentType []string) {
 		h["Content-Type"] = contentType
 	}
 	h["X-Request-Id"] = []string{c.RequestID}
-	h["Cache-Control"] = noStore
+	if h["Cache-Control"] == nil {
+		h["Cache-Control"] = noStore
+	}
 	h["X-Content-Type-Options"] = noSniff
 	h["X-Frame-Options"] = frameDeny
 	if h["X-Should-Retry"] == nil {

@@ -128,7 +128,7 @@ func (c *Call) failOurs(err error) {
 // failOne answers a fault that has a status of its own; any other is a field's.
 func (c *Call) failOne(e *mail.Error) {
 	k, known := kinds[e.Code]
-	if !known && e.Status == 0 || k.status == 422 && e.Pointer != "" {
+	if !known && (e.Status == 0 || e.Status == http.StatusUnprocessableEntity) || k.status == 422 && e.Pointer != "" {
 		c.failFields(mail.Faults{e})
 		return
 	}
@@ -160,7 +160,11 @@ func (c *Call) failFields(f mail.Faults) {
 	if len(f) == 1 {
 		detail = "1 field is invalid: "
 	}
-	c.Problem(Problem{Code: "validation_failed", Detail: detail + strings.Join(names, ", "), Faults: f})
+	detail += strings.Join(names, ", ")
+	if len(names) == 0 {
+		detail = f[0].Message // of the whole body
+	}
+	c.Problem(Problem{Code: "validation_failed", Detail: detail, Faults: f})
 }
 
 // Problem answers with a problem.

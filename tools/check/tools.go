@@ -23,7 +23,7 @@ var wanted = []tool{
 	{"swaks", "an SMTP client", []string{"which", "swaks"}},
 	{"python3", "a reader of our mail", []string{"which", "python3"}},
 	{"nodejs", "a reader of our mail runs in it", []string{"which", "node"}},
-	{"npm", "installs that reader (mailparser), by the lock file of test/12-readers", []string{"which", "npm"}},
+	{"npm", "installs what tests ask: mailparser, handlebars and others, by the lock files beside them", []string{"which", "npm"}},
 }
 
 // setUp installs the tools that are missing, when this is Debian and we are root; else it

@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"zombiezen.com/go/sqlite"
 
+	"github.com/postroad/postroad/internal/eventlog"
 	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/project"
 )
@@ -57,7 +58,7 @@ func scanDomain(q *sqlite.Stmt) (project.Domain, error) {
 // an event stands in one.
 func domainEvent(kind mail.EventType, d *project.Domain, by string, at time.Time) mail.Event {
 	return mail.Event{ID: mail.NewID(at), Owner: mail.Owner{Project: d.Project, Env: mail.Live}, Type: kind, At: at,
-		Detail: mail.Detail{Object: d.ID.Text(mail.PrefixDomain), By: by, Summary: d.Name}}
+		Detail: mail.Detail{Object: d.ID.Text(mail.PrefixDomain), By: by, Summary: d.Name, Facts: eventlog.AboutDomain(d)}}
 }
 
 // CreateDomain keeps a domain with its event domain.created.
@@ -153,7 +154,7 @@ func (s *Store) UpdateDomain(ctx context.Context, d project.Domain, ifVersion in
 		if err != nil {
 			return err
 		}
-		return t.editDomain(row, d.Project, events)
+		return t.editDomain(row, &d, events)
 	})
 }
 

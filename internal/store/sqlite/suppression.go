@@ -9,6 +9,7 @@ import (
 
 	"zombiezen.com/go/sqlite"
 
+	"github.com/postroad/postroad/internal/eventlog"
 	"github.com/postroad/postroad/internal/feedback"
 	"github.com/postroad/postroad/internal/mail"
 )
@@ -140,7 +141,7 @@ func (t *tx) suppress(s mail.Suppression, now time.Time) (got mail.Suppression, 
 }
 
 func suppressionEvent(kind mail.EventType, s *mail.Suppression, by string, now time.Time) mail.Event {
-	d := mail.Detail{SuppressionID: s.ID.Text(mail.PrefixSuppression), Recipient: s.Address, By: by, Reason: s.Reason,
+	d := mail.Detail{SuppressionID: s.ID.Text(mail.PrefixSuppression), Recipient: s.Address, By: by, Reason: s.Reason, Facts: eventlog.AboutSuppression(s),
 		Suppression: &mail.SuppressedBy{ID: s.ID, Public: s.ID.Text(mail.PrefixSuppression), Reason: s.Reason, Kind: s.Kind, Since: s.CreatedAt}}
 	if !s.ExpiresAt.IsZero() {
 		d.ExpiresAt = &s.ExpiresAt
