@@ -1,4 +1,4 @@
-package readers
+package harness
 
 import (
 	"context"
@@ -11,35 +11,35 @@ import (
 	"time"
 )
 
-// installWithin bounds how long npm may take.
-const installWithin = 3 * time.Minute
+// npmWithin bounds how long npm may take.
+const npmWithin = 3 * time.Minute
 
-// installed gives the directory mailparser stands in, as package-lock.json says, and
-// installs it when this lock was never installed here. Where that cannot be done the test
-// is skipped.
-func installed(t *testing.T) string {
+// NodeModules gives a directory in which node finds what package.json and
+// package-lock.json of the working directory ask for, and installs it when this lock was
+// never installed here. Where that cannot be done the test is skipped.
+func NodeModules(t testing.TB) string {
 	t.Helper()
-	const how = "to have it: install node and npm, and let npm reach its registry once"
+	const how = "to have them: install node and npm, and let npm reach its registry once"
 	for _, program := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(program); err != nil {
-			t.Skipf("%s is not installed: mailparser is not asked; %s", program, how)
+			t.Skipf("%s is not installed, nor what package.json names; %s", program, how)
 		}
 	}
-	dir, err := cacheOf("package.json", "package-lock.json")
+	dir, err := nodeCache("package.json", "package-lock.json")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "node_modules")); err == nil {
 		return dir
 	}
-	if out, err := install(t.Context(), dir); err != nil {
-		t.Skipf("npm ci: %v: mailparser is not asked; %s\n%s", err, how, out)
+	if out, err := npmInstall(t.Context(), dir); err != nil {
+		t.Skipf("npm ci: %v: what package.json names is not there; %s\n%s", err, how, out)
 	}
 	return dir
 }
 
-// cacheOf is a directory of its own for each content of these files.
-func cacheOf(names ...string) (string, error) {
+// nodeCache is a directory of its own for each content of these files.
+func nodeCache(names ...string) (string, error) {
 	sum := sha256.New()
 	for _, name := range names {
 		text, err := os.ReadFile(name)
@@ -52,12 +52,12 @@ func cacheOf(names ...string) (string, error) {
 	if err != nil {
 		cache = os.TempDir()
 	}
-	return filepath.Join(cache, "postroad-test", fmt.Sprintf("readers-%x", sum.Sum(nil)[:8])), nil
+	return filepath.Join(cache, "postroad-test", fmt.Sprintf("node-%x", sum.Sum(nil)[:8])), nil
 }
 
-// install works beside dir and moves what is whole to its place: another test may do the
+// npmInstall works beside dir and moves what is whole to its place: another test may do the
 // same at the same time.
-func install(ctx context.Context, dir string) ([]byte, error) {
+func npmInstall(ctx context.Context, dir string) ([]byte, error) {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
 		return nil, err
 	}
@@ -75,7 +75,7 @@ func install(ctx context.Context, dir string) ([]byte, error) {
 			return nil, err
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, installWithin)
+	ctx, cancel := context.WithTimeout(ctx, npmWithin)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
 	cmd.Dir = work
