@@ -148,12 +148,18 @@ func (envelopes) Body(n *eventlog.Entry, e *webhook.Endpoint) ([]byte, error) {
 	return eventlog.Envelope(*n, "https://mail.acme.test", e.Redact)
 }
 
-// runHooks has the hooks posted until the test ends.
+// runHooks has the hooks posted until the test ends; the clock goes on meanwhile.
 func (h *house) runHooks() {
 	h.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- h.hooks.Run(ctx) }()
+	go func() {
+		for ctx.Err() == nil {
+			time.Sleep(5 * time.Millisecond)
+			h.pass(5 * time.Millisecond)
+		}
+	}()
 	h.t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
