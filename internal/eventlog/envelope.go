@@ -76,33 +76,32 @@ func write(e *Entry, base string, redact []string, limits squeeze) ([]byte, erro
 	if e.Sequence > 0 {
 		out.Sequence = &e.Sequence
 	}
-	var err error
-	if out.Data, err = w.data(); err != nil {
-		return nil, err
-	}
+	out.Data = w.data()
 	return json.Marshal(out, marshalOptions)
 }
 
 var marshalOptions = json.JoinOptions(json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
 
-// data is what the event is about, by its type.
-func (w *writing) data() (any, error) {
-	if make := messageData[w.e.Type]; make != nil {
-		return make(w), nil
+// data is what the event is about, by its type. One that cannot be told in full, because a
+// newer version left it in the log, is told as far as it is understood: it must not stop
+// those behind it.
+func (w *writing) data() any {
+	if of := messageData[w.e.Type]; of != nil {
+		return of(w)
 	}
-	if make := objectData[w.e.Type]; make != nil {
-		return make(w)
-	}
-	// A type of a newer version's, left by it in the log: what is known of it is told.
 	if strings.HasPrefix(string(w.e.Type), "message.") {
-		return w.message(), nil
+		return w.message()
 	}
-	return anything{Object: orNull(w.e.Detail.Object), Facts: w.e.Detail.Facts}, nil
+	if of := objectData[w.e.Type]; of != nil {
+		if out, err := of(w); err == nil {
+			return out
+		}
+	}
+	return anything{orNull(w.ours("object", w.e.Detail.Object))}
 }
 
 type anything struct {
-	Object *string        `json:"object"`
-	Facts  jsontext.Value `json:"facts,omitzero"`
+	Object *string `json:"object"`
 }
 
 // Shared tells whether events of a type are about something both environments of a

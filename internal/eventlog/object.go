@@ -173,6 +173,7 @@ var objectData = map[mail.EventType]func(*writing) (any, error){
 	mail.EventKeyRotated:         aboutKey,
 	mail.EventKeyRevoked:         aboutKey,
 	mail.EventKeyExpiring:        aboutKey,
+	mail.EventWebhookFailing:     aboutWebhook,
 	mail.EventWebhookDisabled:    aboutWebhook,
 	mail.EventWebhookRecovered:   aboutWebhook,
 	mail.EventWebhookTest:        aboutTest,
@@ -237,6 +238,7 @@ func aboutKey(w *writing) (any, error) {
 func aboutWebhook(w *writing) (any, error) {
 	f := WebhookFacts{ID: w.e.Detail.Object, Object: "webhook"}
 	err := w.readFacts(&f)
+	f.URL = w.theirs("url", f.URL)
 	return webhookData{f, orNull(w.theirs("summary", w.e.Detail.Summary))}, err
 }
 
@@ -246,5 +248,7 @@ func aboutTest(w *writing) (any, error) {
 		return out, nil
 	}
 	out.Webhook = &WebhookFacts{}
-	return out, w.readFacts(out.Webhook)
+	err := w.readFacts(out.Webhook)
+	out.Webhook.URL = w.theirs("url", out.Webhook.URL)
+	return out, err
 }

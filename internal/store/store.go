@@ -12,6 +12,7 @@ import (
 	"github.com/postroad/postroad/internal/archive"
 	"github.com/postroad/postroad/internal/eventlog"
 	"github.com/postroad/postroad/internal/feedback"
+	"github.com/postroad/postroad/internal/httpapi/hyvor"
 	"github.com/postroad/postroad/internal/job"
 	"github.com/postroad/postroad/internal/project"
 	"github.com/postroad/postroad/internal/queue"
@@ -29,6 +30,7 @@ type Store interface {
 	archive.Store
 	eventlog.Store
 	feedback.Store
+	hyvor.Store
 	job.Store
 	project.Store
 	render.Store

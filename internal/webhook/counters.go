@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"context"
 	"sync/atomic"
 	"time"
 )
@@ -68,4 +69,17 @@ func (c *counters) tried(r *Result, probe bool) {
 	if r.Status == Failed {
 		c.failed.Add(1)
 	}
+}
+
+// Backlog counts the open hooks of all endpoints, and those of them that are parked.
+func (s *Service) Backlog(ctx context.Context) (pending, parked int64, err error) {
+	all, _, err := s.o.Store.AllEndpoints(ctx)
+	for i := range all {
+		if all[i].Parks() {
+			parked += all[i].State.Backlog
+		} else {
+			pending += all[i].State.Backlog
+		}
+	}
+	return pending, parked, err
 }

@@ -59,7 +59,7 @@ type planner struct {
 
 // Wants looks at no message: filters come later.
 func (p planner) Wants(owner mail.Owner, t mail.EventType) bool {
-	return slices.ContainsFunc(p.d.projects[owner.Project], func(e *Endpoint) bool { return Subscribes(e.Events, t) })
+	return slices.ContainsFunc(p.d.projects[owner.Project], func(e *Endpoint) bool { return eventlog.MatchType(e.Events, t) })
 }
 
 // Hooks are in the order they are stored in.

@@ -49,6 +49,7 @@ type Endpoint struct {
 	ID          mail.ID // "wh_"
 	Row         int64
 	Owner       mail.Owner
+	Project     mail.ID // public id of the owner's project
 	URL         string
 	Description string
 	Events      []string // exact names, "message.*", "*"
@@ -117,7 +118,7 @@ func (e *Endpoint) Parks() bool { return e.Status == Disabled || e.State.Breaker
 // Wants tells whether the endpoint subscribes to what an entry tells. Whether it is owed it,
 // as it may be disabled or younger than the event, is for [Endpoint.Owed].
 func (e *Endpoint) Wants(n *eventlog.Entry) bool {
-	if e.Owner.Project != n.Owner.Project || e.Owner.Env != n.Owner.Env && !Shared(n.Type) || !Subscribes(e.Events, n.Type) {
+	if !eventlog.Seen(n, e.Owner) || len(e.Events) == 0 || !eventlog.MatchType(e.Events, n.Type) {
 		return false
 	}
 	if n.Detail.Object == e.ID.Text(PrefixEndpoint) && strings.HasPrefix(string(n.Type), "webhook.") {
@@ -139,23 +140,4 @@ func (e *Endpoint) Wants(n *eventlog.Entry) bool {
 // Owed tells whether an event at a position came while the endpoint was there and enabled.
 func (e *Endpoint) Owed(position int64) bool {
 	return position >= e.From && (e.Until == 0 || position < e.Until)
-}
-
-// Subscribes tells whether a list of names has a type in it: "*", "message.*", or the name.
-func Subscribes(list []string, t mail.EventType) bool {
-	for _, name := range list {
-		if name == "*" || name == string(t) {
-			return true
-		}
-		if family, ok := strings.CutSuffix(name, "*"); ok && strings.HasSuffix(family, ".") && strings.HasPrefix(string(t), family) {
-			return true
-		}
-	}
-	return false
-}
-
-// Shared tells whether an event is about something both environments of a project share:
-// domains and templates. Its place is in one log, and both are told.
-func Shared(t mail.EventType) bool {
-	return strings.HasPrefix(string(t), "domain.") || strings.HasPrefix(string(t), "template.")
 }

@@ -81,11 +81,15 @@ func (s *Service) Test(ctx context.Context, owner mail.Owner, id mail.ID, t mail
 		return Request{}, Try{}, mail.Faults{fault("type", "invalid_value", fmt.Sprintf("The format '%s' has no event for '%s'.", e.Format, t))}
 	}
 	now := s.o.Now()
-	body, err := s.body(sample(t, &e, now), &e)
+	n := eventlog.Sample(t, owner, e.Project, now)
+	if n == nil {
+		return Request{}, Try{}, fmt.Errorf("there is no example of %s", t)
+	}
+	body, err := s.body(n, &e)
 	if err != nil {
 		return Request{}, Try{}, err
 	}
-	r, err := s.request(&e, mail.NewID(now), t, body, 1, now)
+	r, err := s.request(&e, n.ID, t, body, 1, now)
 	if err != nil {
 		return Request{}, Try{}, err
 	}

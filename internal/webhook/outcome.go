@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/postroad/postroad/internal/mail"
@@ -83,7 +84,7 @@ func (s *Service) weigh(q *queue, e *Endpoint, try *Try, now time.Time) (end str
 	failing := now.Sub(st.FailingAt)
 	for st.Warned < len(warnings) && failing >= warnings[st.Warned] {
 		s.o.Logger.Warn("a webhook has been failing", "webhook_id", e.ID.Text(PrefixEndpoint), "for", failing.Round(time.Minute).String(), "last", st.LastError)
-		q.tell = append(q.tell, about(e, mail.EventWebhookFailing, "for "+warnings[st.Warned].String()+": "+st.LastError, now))
+		q.tell = append(q.tell, about(e, mail.EventWebhookFailing, "It has been failing for "+hours(warnings[st.Warned])+". "+st.LastError, now))
 		st.Warned++
 	}
 	switch {
@@ -106,7 +107,7 @@ func (s *Service) praise(q *queue, e *Endpoint, now time.Time) {
 	st := &q.state
 	if st.Warned > 0 {
 		s.o.Logger.Info("a webhook has recovered", "webhook_id", e.ID.Text(PrefixEndpoint))
-		q.tell = append(q.tell, about(e, mail.EventWebhookRecovered, "", now))
+		q.tell = append(q.tell, about(e, mail.EventWebhookRecovered, "It answers again, after "+hours(now.Sub(st.FailingAt))+".", now))
 	}
 	breaker := st.Breaker
 	switch {
@@ -117,6 +118,14 @@ func (s *Service) praise(q *queue, e *Endpoint, now time.Time) {
 	}
 	*st = State{Breaker: breaker, SuccessAt: now}
 	q.most, q.pace = min(mostFlying, q.most+1), min(1, q.pace*1.2+0.01)
+}
+
+// hours writes a long time.
+func hours(d time.Duration) string {
+	if h := int(d.Hours()); h != 1 {
+		return strconv.Itoa(h) + " hours"
+	}
+	return "an hour"
 }
 
 // describe says in a few words how a try failed.
@@ -136,7 +145,7 @@ func (s *Service) resultOf(e *Endpoint, h *Hook, try *Try, probe bool, now time.
 		return r
 	}
 	waits := s.o.Schedule
-	if waits == nil {
+	if len(waits) == 0 {
 		waits = schedules[e.Format]
 	}
 	switch {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/postroad/postroad/internal/eventlog"
 	"github.com/postroad/postroad/internal/mail"
 )
 
@@ -195,7 +196,7 @@ func (s *Service) end(ctx context.Context, e *Endpoint, reason string) {
 			}
 			now := s.o.Now()
 			e.Status, e.DisabledReason, e.DisabledAt, c.Disable = Disabled, reason, now, true
-			c.Events = []mail.Event{about(e, mail.EventWebhookDisabled, reason, now)}
+			c.Events = []mail.Event{about(e, mail.EventWebhookDisabled, "Disabled: "+reason, now)}
 			return nil
 		})
 		if err == nil || errors.Is(err, mail.ErrNotFound) || errors.Is(err, mail.ErrStale) {
@@ -206,8 +207,15 @@ func (s *Service) end(ctx context.Context, e *Endpoint, reason string) {
 	}
 }
 
-// about makes an event about an endpoint.
-func about(e *Endpoint, t mail.EventType, reason string, now time.Time) mail.Event {
-	return mail.Event{ID: mail.NewID(now), Owner: e.Owner, Type: t, At: now,
-		Detail: mail.Detail{Object: e.ID.Text(PrefixEndpoint), Reason: reason, Summary: e.URL}}
+// about makes an event about an endpoint: why, in words.
+func about(e *Endpoint, t mail.EventType, why string, now time.Time) mail.Event {
+	id := e.ID.Text(PrefixEndpoint)
+	facts := eventlog.WebhookFacts{ID: id, URL: e.URL, Status: e.Status}
+	if e.Description != "" {
+		facts.Description = &e.Description
+	}
+	if e.DisabledReason != "" {
+		facts.DisabledReason = &e.DisabledReason
+	}
+	return mail.Event{ID: mail.NewID(now), Owner: e.Owner, Type: t, At: now, Detail: mail.Detail{Object: id, Summary: why, Facts: eventlog.AboutWebhook(facts)}}
 }

@@ -2,9 +2,11 @@ package contract
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"mime"
 	"net/http"
 	"regexp"
@@ -153,7 +155,11 @@ func (d *Document) body(a Answer, response map[string]any, pointer string) error
 	if !strings.HasSuffix(kind, "json") || strings.HasSuffix(kind, "ndjson") {
 		return nil
 	}
-	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(a.Body))
+	text, err := unpacked(a)
+	if err != nil {
+		return err
+	}
+	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 	if err != nil {
 		return fmt.Errorf("not JSON: %w", err)
 	}
@@ -164,6 +170,18 @@ func (d *Document) body(a Answer, response map[string]any, pointer string) error
 		return d.problem(a)
 	}
 	return nil
+}
+
+// unpacked is the body as it was before it was packed for the way.
+func unpacked(a Answer) ([]byte, error) {
+	if a.Header.Get("Content-Encoding") != "gzip" {
+		return a.Body, nil
+	}
+	z, err := gzip.NewReader(bytes.NewReader(a.Body))
+	if err != nil {
+		return nil, fmt.Errorf("not gzip: %w", err)
+	}
+	return io.ReadAll(z)
 }
 
 type problem struct {
@@ -215,6 +233,9 @@ func (d *Document) problem(a Answer) error {
 	for _, e := range p.Errors {
 		if known[e.Code] == nil && d.Resolve(d.Root["x-errors"])[e.Code] == nil {
 			return fmt.Errorf("the code of a field %q is not in the list", e.Code)
+		}
+		if e.Pointer == "" {
+			return fmt.Errorf("the fault %q has no pointer", e.Code)
 		}
 	}
 	return nil

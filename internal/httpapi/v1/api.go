@@ -107,6 +107,10 @@ func New(o Options) http.Handler {
 	return o.Door.Handler(a.routes())
 }
 
+// Routes are the routes of /v1 without what they need to work: for whoever compares them with
+// what is documented.
+func Routes() []httpapi.Route { return new(API).routes() }
+
 func (a *API) routes() []httpapi.Route {
 	var all []httpapi.Route
 	add := func(method, pattern, scope string, handle func(*httpapi.Call), marks ...func(*httpapi.Route)) {

@@ -35,6 +35,7 @@ import (
 	"github.com/postroad/postroad/internal/submit"
 	"github.com/postroad/postroad/internal/tracking"
 	"github.com/postroad/postroad/internal/webhook"
+	"github.com/postroad/postroad/test/contract"
 )
 
 const (
@@ -231,6 +232,7 @@ func (h *house) ask(key, method, path, body string, headers ...string) answer {
 	if w.Code >= 500 {
 		h.t.Errorf("%s %s %.200s: %d %s", method, path, body, w.Code, w.Body)
 	}
+	h.judge(r, w)
 	a := answer{w, h.t}
 	if w.Code >= 400 && (a.at("/code") == "" || a.at("/request_id") == "") {
 		h.t.Errorf("%s %s: %d without code and request id: %s", method, path, w.Code, w.Body)
@@ -239,6 +241,14 @@ func (h *house) ask(key, method, path, body string, headers ...string) answer {
 		h.t.Errorf("%s %s: %d without the headers of every answer", method, path, w.Code)
 	}
 	return a
+}
+
+// judge holds an answer against the API's description.
+func (h *house) judge(r *http.Request, w *httptest.ResponseRecorder) {
+	h.t.Helper()
+	if err := contract.Check(contract.Answer{Method: r.Method, Path: r.URL.EscapedPath(), Status: w.Code, Header: w.Header(), Body: w.Body.Bytes()}); err != nil {
+		h.t.Error(err)
+	}
 }
 
 // send posts a message with the test key.

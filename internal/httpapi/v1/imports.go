@@ -141,7 +141,7 @@ func checkList(in *job.Input, o feedback.ImportOptions) error {
 	defer func() { _ = file.Close() }()
 	_, err = feedback.NewImport(file, o)
 	if errors.Is(err, feedback.ErrTooLong) {
-		return &mail.Error{Code: "invalid_value", Status: 422, Message: "The first line has more than 64 KB: this is no CSV."}
+		return &mail.Error{Code: "invalid_value", Status: 422, Pointer: "#", Message: "The first line has more than 64 KB: this is no CSV."}
 	}
 	return err
 }

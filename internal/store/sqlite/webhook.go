@@ -40,7 +40,8 @@ func endpointFactsOf(e *webhook.Endpoint) (string, error) {
 		CreatedBy: e.CreatedBy})
 }
 
-const endpointColumns = `SELECT w.row, w.id, w.owner, w.from_position, w.until_position, w.discard, w.created_at, w.version, w.facts, s.backlog, s.facts
+const endpointColumns = `SELECT w.row, w.id, w.owner, w.from_position, w.until_position, w.discard, w.created_at, w.version, w.facts, s.backlog, s.facts,
+	(SELECT p.id FROM projects p WHERE p.row = w.owner >> 1)
 	FROM webhook_endpoints w JOIN webhook_states s ON s.endpoint = w.row `
 
 func scanEndpoint(q *sqlite.Stmt) (webhook.Endpoint, error) {
@@ -54,7 +55,7 @@ func scanEndpoint(q *sqlite.Stmt) (webhook.Endpoint, error) {
 	e.Format, e.Ordering, e.MaxPerSecond, e.Headers = f.Format, f.Ordering, f.MaxPerSecond, f.Headers
 	e.Status, e.DisabledReason, e.DisabledAt = f.Status, f.DisabledReason, fromMicros(f.DisabledAt)
 	e.Secret, e.OldSecret, e.OldExpires, e.CreatedBy = f.Secret, f.OldSecret, fromMicros(f.OldExpires), f.CreatedBy
-	e.State.Backlog = q.ColumnInt64(9)
+	e.State.Backlog, e.Project = q.ColumnInt64(9), columnID(q, 11)
 	return e, nil
 }
 
