@@ -131,7 +131,7 @@ func (h *house) serve() {
 	guard := route.NewGuard([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, nil)
 	client := webhook.NewClient(webhook.ClientOptions{Guard: guard, Resolver: resolver, PublicURL: "https://mail.acme.test"})
 	h.t.Cleanup(client.Close)
-	h.hooks = webhook.New(webhook.Options{Store: h.store, Log: h.store, Memory: h.store, Poster: client, Ring: ring, Formats: map[string]webhook.Format{webhook.FormatStandard: envelopes{}, webhook.FormatHyvor: envelopes{}},
+	h.hooks = webhook.New(webhook.Options{Store: h.store, Log: h.store, Memory: h.store, Poster: client, Ring: ring, Formats: map[string]webhook.Format{webhook.FormatStandard: webhook.Standard{BaseURL: "https://mail.acme.test"}, webhook.FormatHyvor: envelopes{}},
 		Check: client.Check, Wake: h.store.Wake, Node: "one", Now: h.clock})
 	h.forget = retention.New(retention.Options{Store: h.store, Now: h.clock})
 	reading := archive.NewService(h.store, tokens)
