@@ -138,7 +138,7 @@ type delivery struct {
 	} `json:"attempts"`
 }
 
-// deliveries are the newest of an endpoint.
+// deliveries are a page of an endpoint's.
 func deliveries(t testing.TB, p *harness.Postroad, id, query string) []delivery {
 	t.Helper()
 	var list struct {
