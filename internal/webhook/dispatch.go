@@ -31,8 +31,9 @@ func (s *Service) round(ctx, kill context.Context, d *directory, posts *sync.Wai
 	defer s.mu.Unlock()
 	now := s.o.Now()
 	wait := min(s.until.Sub(now), idleMost)
-	if wait <= 0 {
-		return idleMost // the leases ran out; when they are renewed the bell rings
+	if wait <= 0 { // the leases ran out, or the clock jumped
+		s.leaseBell.ring()
+		return idleMost // when they are renewed the bell rings
 	}
 	sooner := func(d time.Duration) {
 		if d > 0 {

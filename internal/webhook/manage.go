@@ -219,7 +219,7 @@ func (s *Service) Enable(ctx context.Context, owner mail.Owner, id mail.ID, repl
 			return nil
 		}
 		if replayMissed {
-			j := s.newJob(owner, e, job.Replay{From: e.Until, At: e.Until - 1}, by)
+			j := s.newJob(owner, e, job.Replay{From: e.Until, Open: true}, by)
 			begun, c.Job = &j, &j
 		} else {
 			e.Discard = e.Until

@@ -16,7 +16,7 @@ const (
 	relayMost   = 1000 // positions of the log in one call
 	relayIdle   = 5 * time.Second
 	troubled    = time.Second     // between tries of a store that fails
-	lastPosts   = 5 * time.Second // for what is under way when we stop
+	lastPosts   = 3 * time.Second // for what is under way when we stop
 	lastSettles = 3 * time.Second
 	sweepEvery  = 6 * time.Hour
 	sweepFirst  = time.Minute           // after the start

@@ -288,6 +288,11 @@ func (t *tx) openHook(endpoint, position, message, now int64) (bool, error) {
 	return t.conn.Changes() > 0, nil
 }
 
+// hasten makes an open hook due now, if it is not yet.
+func (t *tx) hasten(endpoint, position, now int64) error {
+	return t.exec(bindInt(t.conn.Prep(`UPDATE webhook_hooks SET due_at = ?1 WHERE endpoint = ?2 AND position = ?3 AND due_at > ?1`), now, endpoint, position))
+}
+
 // ReopenHook makes a hook due now.
 func (s *Store) ReopenHook(ctx context.Context, owner mail.Owner, id mail.ID, now time.Time, once *mail.Once, answer func(webhook.Delivery) mail.Answer) (d webhook.Delivery, err error) {
 	err = s.write(ctx, func(t *tx) error {
@@ -312,7 +317,7 @@ func (s *Store) ReopenHook(ctx context.Context, owner mail.Owner, id mail.ID, no
 		if opened {
 			err = t.moveBacklog(endpoint, 1)
 		} else {
-			err = t.exec(bindInt(t.conn.Prep(`UPDATE webhook_hooks SET due_at = ? WHERE endpoint = ? AND position = ?`), micros(now), endpoint, position))
+			err = t.hasten(endpoint, position, micros(now))
 		}
 		if err != nil {
 			return err
@@ -346,6 +351,10 @@ func (s *Store) ReplayHooks(ctx context.Context, j job.Job, endpoint int64, hook
 			}
 			if opened {
 				added++
+				continue
+			}
+			if err := t.hasten(endpoint, hooks[i].Position, micros(now)); err != nil {
+				return err
 			}
 		}
 		kept := j
