@@ -89,7 +89,7 @@ func (s *Service) newJob(owner mail.Owner, e *Endpoint, r job.Replay, by string)
 
 const (
 	replayPage = 500       // entries read at a time
-	countMost  = 1_000_000 // events a dry run looks at
+	countMost  = 100_000 // events a dry run looks at: a second or two
 )
 
 // count walks through what a replay would post.

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -54,17 +55,20 @@ func (s *Store) DueHooks(ctx context.Context, d webhook.Due) (page []webhook.Hoo
 
 func dueQuery(conn *sqlite.Conn, d *webhook.Due) *sqlite.Stmt {
 	sql := `SELECT h.position, h.created_at, h.due_at, h.tries, h.message FROM webhook_hooks h INDEXED BY webhook_hooks_due
-		WHERE h.endpoint = ?1 AND h.due_at IS NOT NULL AND (?4 OR h.due_at <= ?2)
+		WHERE h.endpoint = ?1 AND h.due_at IS NOT NULL AND h.due_at <= ?2
 		AND h.position >= (SELECT discard FROM webhook_endpoints WHERE row = ?1)`
 	if d.Ordered {
-		sql += ` AND (h.message IS NULL OR h.created_at <= ?5 OR NOT EXISTS (SELECT 1 FROM webhook_hooks o INDEXED BY webhook_hooks_ordered
+		sql += ` AND (h.message IS NULL OR h.created_at <= ?4 OR NOT EXISTS (SELECT 1 FROM webhook_hooks o INDEXED BY webhook_hooks_ordered
 			WHERE o.endpoint = h.endpoint AND o.message = h.message AND o.due_at IS NOT NULL AND o.position < h.position))`
 	}
 	b := bind(conn.Prep(sql + ` ORDER BY h.due_at, h.position LIMIT ?3`))
 	b.int(d.Endpoint)
-	b.int(micros(d.Now))
+	until := micros(d.Now)
+	if d.Probe {
+		until = math.MaxInt64
+	}
+	b.int(until)
 	b.int(int64(d.Limit))
-	b.flag(d.Probe)
 	if d.Ordered {
 		b.int(micros(d.Patience))
 	}
