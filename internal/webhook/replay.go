@@ -88,7 +88,7 @@ func (s *Service) newJob(owner mail.Owner, e *Endpoint, r job.Replay, by string)
 }
 
 const (
-	replayPage = 500       // entries read at a time
+	replayPage = 500     // entries read at a time
 	countMost  = 100_000 // events a dry run looks at: a second or two
 )
 
