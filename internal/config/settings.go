@@ -59,7 +59,7 @@ type Delivery struct {
 	SourceAddr      netip.Addr       `key:"source_addr" default:"" unset:"the system's choice" is:"Local address that mail leaves from."`
 	DNSServers      []netip.AddrPort `key:"dns_servers" default:"" unset:"the system's" is:"Resolvers to ask, host:port. When set, everything asks these and only these."`
 	MXPort          int              `key:"mx_port" default:"25" is:"Port at which mail exchangers are dialled."`
-	AllowNetworks   []netip.Prefix   `key:"allow_networks" default:"" unset:"none" is:"Networks (CIDR) that delivery may dial although they are not public."`
+	AllowNetworks   []netip.Prefix   `key:"allow_networks" default:"" unset:"none" is:"Networks (CIDR) that delivery and webhooks may dial although they are not public. Webhooks may go there over plain http."`
 	RetrySchedule   []time.Duration  `key:"retry_schedule" default:"30s,5m,30m,2h,5h" is:"Waits between attempts after a temporary failure, each with 10 % jitter. After the last one the message bounces."`
 	SiteConnections int              `key:"site_connections" default:"20" is:"Most connections to one receiving operator at a time."`
 	SessionMessages int              `key:"session_messages" default:"100" is:"Most messages carried over one connection before it is closed."`
