@@ -60,6 +60,8 @@ type house struct {
 	dir    string
 	limits *project.Limits
 	hooks  *webhook.Service
+
+	streamTime, streamBeat time.Duration
 }
 
 // still is a clock that moves when it is told to.
@@ -136,8 +138,14 @@ func (h *house) serve() {
 	h.forget = retention.New(retention.Options{Store: h.store, Now: h.clock})
 	reading := archive.NewService(h.store, tokens)
 	reading.Now = h.clock
+	events := eventlog.NewService(eventlog.Options{Store: h.store, Wake: h.store.Wake, BaseURL: "https://mail.acme.test"})
+	running, stop := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- events.Run(running) }()
+	h.t.Cleanup(func() { stop(); <-ended })
 	h.Handler = v1.New(v1.Options{Door: h.door, Access: h.access, Limits: h.limits, Submitter: sub, Resender: sub, Links: links, Archive: reading,
-		Orders: h.store, Domains: domains, Suppressions: feedback.NewService(h.store, h.clock), Jobs: h.jobs, Templates: library, Erasures: h.forget, Webhooks: h.hooks, HookURLs: client, Secret: [32]byte{1}, Wake: h.store.Wake})
+		Orders: h.store, Domains: domains, Suppressions: feedback.NewService(h.store, h.clock), Jobs: h.jobs, Templates: library, Erasures: h.forget, Webhooks: h.hooks, HookURLs: client, Events: events,
+		Secret: [32]byte{1}, Wake: h.store.Wake, StreamTime: h.streamTime, StreamBeat: h.streamBeat})
 }
 
 // envelopes is what hooks hold here.
