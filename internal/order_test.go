@@ -18,7 +18,7 @@ const module = "github.com/postroad/postroad/"
 // and so a decision where it belongs. docs/architecture.md draws the same.
 var order = []struct{ packages, why string }{
 	{"mail", "the words: everybody speaks them, so they know nobody"},
-	{"smtp mime dkim dns tlspolicy seal persona template cssinline", "protocols, an RFC each, and languages: usable and testable without the product"},
+	{"smtp mime dkim dns tlspolicy seal persona template cssinline certificate", "protocols, an RFC each, and languages: usable and testable without the product"},
 	{"dns/dnstest", "a name server for tests: beside its protocol"},
 	{"project", "who may send: asks the DNS and makes keys, knows nothing of mail in motion"},
 	{"render tracking feedback route eventlog", "decisions: called, never running on their own"},
@@ -35,7 +35,7 @@ var order = []struct{ packages, why string }{
 	{"archive", "the read side: follows all the work, takes part in none"},
 	{"retention", "what is forgotten, and when: after all that makes something to forget"},
 	{"httpapi", "what HTTP dialects share"},
-	{"httpapi/v1 httpapi/hyvor httpapi/links smtpd console", "doors translate and decide nothing; one never leans on another"},
+	{"httpapi/v1 httpapi/hyvor httpapi/links httpapi/reference smtpd console", "doors translate and decide nothing; one never leans on another"},
 	{"store", "the sum of what the core asks to be remembered: the core owns the interfaces"},
 	{"store/sqlite store/postgres", "engines: nobody but the wiring knows which"},
 	{"store/storetest", "the contract as tests"},
@@ -50,13 +50,14 @@ var outside = []struct {
 	only   []string
 	why    string
 }{
-	{"net/http", []string{"httpapi", "httpapi/v1", "httpapi/hyvor", "httpapi/links", "console", "webhook", "tlspolicy", "app"}, "HTTP ends at the doors: the core must work for every dialect"},
+	{"net/http", []string{"httpapi", "httpapi/v1", "httpapi/hyvor", "httpapi/links", "httpapi/reference", "console", "webhook", "tlspolicy", "app"}, "HTTP ends at the doors: the core must work for every dialect"},
 	{"database/sql", []string{"store/sqlite", "store/postgres"}, "SQL stays in the engines"},
 	{"zombiezen.com/go/sqlite", []string{"store/sqlite"}, "SQL stays in the engines"},
 	{"modernc.org/sqlite", nil, "use zombiezen.com/go/sqlite: a direct import lets tidy move modernc's libc away from what it needs"},
 	{"github.com/prometheus/client_golang", []string{"app", "httpapi"}, "parts expose plain counters; the wiring names them"},
 	{"github.com/miekg/dns", []string{"dns", "dns/dnstest"}, "one package speaks DNS"},
 	{"encoding/json", nil, "one JSON: github.com/go-json-experiment/json, whose limits and errors the doors rely on"},
+	{"github.com/caddyserver/certmagic", []string{"certificate"}, "one package gets certificates"},
 	{"os/exec", nil, "the binary needs no other program beside it"},
 }
 

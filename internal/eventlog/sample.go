@@ -112,7 +112,7 @@ func (s *sampling) object() {
 			k.RevokedAt = s.now
 		}
 		d.Facts = AboutKey(&k)
-	case mail.EventWebhookDisabled, mail.EventWebhookRecovered, mail.EventWebhookTest:
+	case mail.EventWebhookFailing, mail.EventWebhookDisabled, mail.EventWebhookRecovered, mail.EventWebhookTest:
 		s.webhook(before)
 	default:
 		s.domain(before)

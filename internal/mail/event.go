@@ -37,6 +37,7 @@ const (
 	EventKeyRotated         EventType = "api_key.rotated"
 	EventKeyRevoked         EventType = "api_key.revoked"
 	EventKeyExpiring        EventType = "api_key.expiring"
+	EventWebhookFailing     EventType = "webhook.failing" // for an hour, a day, four days
 	EventWebhookDisabled    EventType = "webhook.disabled"
 	EventWebhookRecovered   EventType = "webhook.recovered"
 	EventWebhookTest        EventType = "webhook.test" // an example asked for; never in the log

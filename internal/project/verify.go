@@ -70,6 +70,7 @@ func (d *Domain) learn(f findings, now time.Time) []mail.Event {
 	if d.Status == before {
 		return nil
 	}
+	d.StatusChangedAt = now
 	return []mail.Event{d.event(before, now)}
 }
 

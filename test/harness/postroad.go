@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -32,6 +33,7 @@ type Options struct {
 type Postroad struct {
 	Dir  string
 	Addr string // of its HTTP door
+	SMTP string // address of its submission door, "" when Env closed it
 	URL  string
 
 	env    map[string]string
@@ -40,6 +42,10 @@ type Postroad struct {
 	cmd    *exec.Cmd
 	ended  chan struct{} // closed when the process is gone
 	starts int           // numbers the log files
+
+	foreign  bool // another version's binary: the description is not of it
+	judging  sync.Mutex
+	breaches []error
 }
 
 // readyWithin bounds how long a start may take, on a machine busy with other tests.
@@ -58,6 +64,9 @@ func Start(t testing.TB, o Options) *Postroad {
 	}
 	t.Cleanup(func() {
 		p.Kill()
+		for _, err := range p.Breaches() {
+			t.Error(err)
+		}
 		if t.Failed() {
 			t.Logf("the end of Postroad's log:\n%s", tail(p.Log(), 40))
 		}
@@ -77,11 +86,16 @@ func Launch(ctx context.Context, o Options) (*Postroad, error) {
 	if err != nil {
 		return nil, err
 	}
+	smtp, err := freePort("127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
 	env := map[string]string{}
 	if !o.Bare {
 		env = map[string]string{
 			"POSTROAD_DATA_DIR":           filepath.Join(o.Dir, "data"),
 			"POSTROAD_HTTP_ADDR":          addr,
+			"POSTROAD_SUBMISSION_ADDR":    smtp,
 			"POSTROAD_HOSTNAME":           "mail.postroad.test",
 			"POSTROAD_BOOTSTRAP_LIVE_KEY": LiveKey,
 			"POSTROAD_BOOTSTRAP_TEST_KEY": TestKey,
@@ -98,7 +112,10 @@ func Launch(ctx context.Context, o Options) (*Postroad, error) {
 	} else {
 		addr = "127.0.0.1:8080"
 	}
-	p := &Postroad{Dir: o.Dir, Addr: addr, URL: "http://" + addr, env: env, binary: binary, client: &http.Client{
+	if smtp = env["POSTROAD_SUBMISSION_ADDR"]; smtp == "off" {
+		smtp = ""
+	}
+	p := &Postroad{foreign: o.Path != "" || os.Getenv("POSTROAD_TEST_BINARY") != "", Dir: o.Dir, Addr: addr, SMTP: smtp, URL: "http://" + addr, env: env, binary: binary, client: &http.Client{
 		Timeout:   time.Minute,
 		Transport: &http.Transport{MaxIdleConnsPerHost: 200},
 	}}

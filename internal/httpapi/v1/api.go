@@ -81,6 +81,8 @@ type Options struct {
 	Erasures     Erasures
 	Jobs         Jobs
 	Templates    Templates
+	Webhooks     Webhooks
+	HookURLs     HookURLs // nil: nothing is said of URLs that do not resolve yet
 	Events       Events
 	Secret       [32]byte // signs cursors; the same on every node
 
@@ -110,6 +112,10 @@ func New(o Options) http.Handler {
 	a := &API{o: o, cursors: newCursors(o.Secret), now: o.Door.Now}
 	return o.Door.Handler(a.routes())
 }
+
+// Routes are the routes of /v1 without what they need to work: for whoever compares them with
+// what is documented.
+func Routes() []httpapi.Route { return new(API).routes() }
 
 func (a *API) routes() []httpapi.Route {
 	var all []httpapi.Route
@@ -200,6 +206,22 @@ func (a *API) routes() []httpapi.Route {
 	add(get, "/v1/jobs/{id}", "", a.getJob)
 	add(post, "/v1/jobs/{id}/cancel", "", a.cancelJob)
 
+	add(post, "/v1/webhooks", "webhooks.write", a.createWebhook, once)
+	add(get, "/v1/webhooks", "webhooks.read", a.listWebhooks)
+	add(get, "/v1/webhooks/{webhook}", "webhooks.read", a.getWebhook)
+	add(patch, "/v1/webhooks/{webhook}", "webhooks.write", a.patchWebhook)
+	add(del, "/v1/webhooks/{webhook}", "webhooks.write", a.deleteWebhook)
+	add(get, "/v1/webhooks/{webhook}/secret", "webhooks.write", a.getWebhookSecret)
+	add(post, "/v1/webhooks/{webhook}/rotate-secret", "webhooks.write", a.rotateSecret, once)
+	add(post, "/v1/webhooks/{webhook}/expire-old-secret", "webhooks.write", a.expireOldSecret, once)
+	add(post, "/v1/webhooks/{webhook}/enable", "webhooks.write", a.enableWebhook, once)
+	add(post, "/v1/webhooks/{webhook}/disable", "webhooks.write", a.disableWebhook, once)
+	add(post, "/v1/webhooks/{webhook}/test", "webhooks.write", a.testWebhook, once)
+	add(post, "/v1/webhooks/{webhook}/replay", "webhooks.write", a.replayWebhook, once)
+	add(get, "/v1/webhooks/{webhook}/deliveries", "webhooks.read", a.listHooks)
+	add(get, "/v1/webhooks/{webhook}/stats", "webhooks.read", a.webhookStats)
+	add(get, "/v1/webhook-deliveries/{delivery}", "webhooks.read", a.getHook)
+	add(post, "/v1/webhook-deliveries/{delivery}/retry", "webhooks.write", a.retryHook, once)
 	add(get, "/v1/events", "events.read", a.readLog)
 	add(get, "/v1/events/stream", "events.read", a.streamLog)
 	add(get, "/v1/events/{event}", "events.read", a.getLogEntry)

@@ -26,12 +26,13 @@ type domainFacts struct {
 	Records       []byte            `json:"records"`
 	LastCheckedAt int64             `json:"last_checked_at"`
 	NextCheckAt   int64             `json:"next_check_at"`
+	ChangedAt     int64             `json:"status_changed_at,omitzero"`
 }
 
 func domainFactsOf(d *project.Domain) (string, error) {
 	b, err := json.Marshal(domainFacts{Status: d.Status, ReturnPath: d.ReturnPath, ReturnPathOK: d.ReturnPathOK, TLS: d.TLS,
 		DefaultFrom: d.DefaultFrom, Keys: d.Keys, Checks: d.Checks, Records: d.Records,
-		LastCheckedAt: micros(d.LastCheckedAt), NextCheckAt: micros(d.NextCheckAt)}, jsontext.AllowInvalidUTF8(true))
+		LastCheckedAt: micros(d.LastCheckedAt), NextCheckAt: micros(d.NextCheckAt), ChangedAt: micros(d.StatusChangedAt)}, jsontext.AllowInvalidUTF8(true))
 	if err != nil {
 		return "", fmt.Errorf("write domain facts: %w", err)
 	}
@@ -49,7 +50,7 @@ func scanDomain(q *sqlite.Stmt) (project.Domain, error) {
 	}
 	d.Status, d.ReturnPath, d.ReturnPathOK, d.TLS, d.DefaultFrom = f.Status, f.ReturnPath, f.ReturnPathOK, f.TLS, f.DefaultFrom
 	d.Keys, d.Checks, d.Records = f.Keys, f.Checks, f.Records
-	d.LastCheckedAt, d.NextCheckAt = fromMicros(f.LastCheckedAt), fromMicros(f.NextCheckAt)
+	d.LastCheckedAt, d.NextCheckAt, d.StatusChangedAt = fromMicros(f.LastCheckedAt), fromMicros(f.NextCheckAt), fromMicros(f.ChangedAt)
 	return d, nil
 }
 

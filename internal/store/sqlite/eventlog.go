@@ -3,6 +3,8 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"iter"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -217,7 +219,7 @@ func aboutEntries(conn *sqlite.Conn, entries []eventlog.Entry) (map[int64]*mail.
 	}
 	ids := map[int64]mail.ID{}
 	q := conn.Prep(`SELECT ` + messageColumns + ` FROM json_each(?) j CROSS JOIN messages m ON m.row = j.value`)
-	q.BindText(1, rowList(messages))
+	q.BindText(1, rowList(maps.Keys(messages)))
 	if err := each(q, func(q *sqlite.Stmt) error {
 		row := scanMessage(q)
 		m, err := row.decode()
@@ -227,7 +229,7 @@ func aboutEntries(conn *sqlite.Conn, entries []eventlog.Entry) (map[int64]*mail.
 		return nil, nil, err
 	}
 	q = conn.Prep(`SELECT ` + plainDelivery + ` FROM json_each(?) j CROSS JOIN deliveries d ON d.row = j.value`)
-	q.BindText(1, rowList(deliveries))
+	q.BindText(1, rowList(maps.Keys(deliveries)))
 	err := each(q, func(q *sqlite.Stmt) error {
 		row := scanDelivery(q)
 		d, err := row.decode(ids[row.message])
@@ -241,8 +243,8 @@ func aboutEntries(conn *sqlite.Conn, entries []eventlog.Entry) (map[int64]*mail.
 const plainDelivery = `d.row, d.id, d.message, d.owner, d.address, d.tier, d.status, d.wait, d.due_at, d.tries,
 	d.accepted_at, d.tried_at, d.done_at, d.facts, d.state, d.last_event, NULL, NULL`
 
-// rowList writes the rows of a map as a JSON array.
-func rowList[T any](rows map[int64]T) string {
+// rowList writes rows as a JSON array; 0 is none.
+func rowList(rows iter.Seq[int64]) string {
 	b := []byte{'['}
 	for row := range rows {
 		if row == 0 {

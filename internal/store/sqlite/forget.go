@@ -12,8 +12,8 @@ import (
 	"github.com/postroad/postroad/internal/retention"
 )
 
-// What is deleted here is overwritten with zeros by SQLite (secure_delete), and what the
-// write-ahead log still has of it goes with Scrub. Each step is one op of the writer,
+// What is deleted here is overwritten with zeros by SQLite (secure_delete), contents lose
+// their keys (bodykey.go), and what the write-ahead log still has goes with Scrub. Each step is one op of the writer,
 // bounded by time, so that mail waits for it no longer than for another commit.
 const (
 	forgetTime  = 3 * time.Millisecond // of the writer, for one step
@@ -68,7 +68,7 @@ func (s *Store) Forget(ctx context.Context, now time.Time) (retention.Step, erro
 	if s.forgetter.looks == nil {
 		s.forgetter.looks = make(map[walkKey]*look)
 	}
-	f := forgetting{now: micros(now), looks: s.forgetter.looks}
+	f := forgetting{now: micros(now), floor: s.relay.floor.Load(), looks: s.forgetter.looks}
 	if err := s.read(ctx, func(conn *sqlite.Conn) error { return snapshot(conn, f.survey) }); err != nil {
 		return retention.Step{}, fmt.Errorf("look for what is to be forgotten: %w", err)
 	}
@@ -116,6 +116,11 @@ func (r *round) write(t *tx) error {
 		b.int(r.walk.kind)
 		b.int(row)
 		if err := t.exec(b.s); err != nil {
+			return err
+		}
+	}
+	if r.step.Contents > 0 {
+		if err := t.trimKeys(); err != nil {
 			return err
 		}
 	}
@@ -198,6 +203,9 @@ func (t *tx) deleteBody(message int64) (file string, size int64, found bool, err
 	found, err = first(q, func(q *sqlite.Stmt) { file, size = string(columnBlob(q, 0)), q.ColumnInt64(1) })
 	if err != nil || !found {
 		return "", 0, found, err
+	}
+	if err := t.forgetKey(message); err != nil {
+		return "", 0, true, err
 	}
 	q = t.conn.Prep(`DELETE FROM bodies WHERE message = ?`)
 	q.BindInt64(1, message)
