@@ -134,8 +134,9 @@ func (s silent) RoundTrip(r *http.Request) (*http.Response, error) {
 	res, err := s.Server.RoundTrip(r)
 	if err == nil {
 		out, in := io.Pipe()
+		said := res.Body
 		go func() {
-			_, _ = io.Copy(in, res.Body)
+			_, _ = io.Copy(in, said)
 			<-r.Context().Done()
 			_ = in.CloseWithError(r.Context().Err())
 		}()
