@@ -17,6 +17,7 @@ import (
 	"github.com/postroad/postroad/internal/deliver"
 	"github.com/postroad/postroad/internal/dkim"
 	"github.com/postroad/postroad/internal/dns"
+	"github.com/postroad/postroad/internal/eventlog"
 	"github.com/postroad/postroad/internal/feedback"
 	"github.com/postroad/postroad/internal/httpapi"
 	"github.com/postroad/postroad/internal/httpapi/hyvor"
@@ -56,6 +57,7 @@ type server struct {
 	tokens   *tracking.Tokens
 	jobs     *job.Service
 	visits   *visit.Gatherer
+	events   *eventlog.Service
 	queue    *queue.Queue
 	library  *render.Library
 	poster   *webhook.Client
@@ -212,6 +214,7 @@ func (sv *server) buildDoors() {
 		Marking:  submit.Marking{Base: sv.url},
 		Renderer: render.New(sv.library), Now: sv.now, Log: sv.log})
 	sv.visits = visit.New(visit.Options{Store: sv.store, Log: sv.log})
+	sv.events = eventlog.NewService(eventlog.Options{Store: sv.store, Wake: sv.store.Wake, BaseURL: sv.url, Log: sv.log})
 	wishes := feedback.NewService(sv.store, sv.now)
 	sv.jobs = job.NewService(job.Options{Store: sv.store, Dir: filepath.Join(s.Storage.DataDir, "jobs"), Node: sv.queue.Node(), Now: sv.now, Log: sv.log})
 	sv.door = httpapi.New(httpapi.Options{Access: sv.access, Memory: sv.store, PublicURL: sv.url, MaxBody: int64(s.HTTP.MaxBody), Now: sv.now, Log: sv.log})
@@ -221,7 +224,8 @@ func (sv *server) buildDoors() {
 	reading.Now = sv.now
 	api := v1.New(v1.Options{
 		Door: sv.door, Access: sv.access, Limits: sv.access.Limits(), Submitter: submitter,
-		Archive: reading, Erasures: sv.forget, Orders: sv.queue, Domains: sv.domains, Suppressions: wishes, Jobs: sv.jobs, Templates: sv.library, Links: links, Webhooks: sv.hooks, HookURLs: sv.poster,
+		Archive: reading, Erasures: sv.forget, Orders: sv.queue, Domains: sv.domains, Suppressions: wishes, Jobs: sv.jobs,
+		Templates: sv.library, Links: links, Webhooks: sv.hooks, HookURLs: sv.poster, Events: sv.events,
 		Secret: sv.ring.Derive("cursors"), Wake: sv.store.Wake, Health: sv.health,
 		Version: v1.Version{Version: b.Version, Commit: b.Commit, Go: b.Go},
 	})
@@ -232,6 +236,7 @@ func (sv *server) buildDoors() {
 		free: func() (int64, error) { return freeSpace(s.Storage.DataDir) }}
 	metrics := newMetrics(&measured{queue: sv.queue.Stats, depth: sv.store.Depth, door: sv.door.Stats, hooks: sv.hooks, smtp: sv.smtp.server.Stats, now: sv.now, log: sv.log})
 	sv.http = sv.door.Server(newHandler(api, sv.ready, guardMetrics(metrics, s.HTTP), doors(dialect, linkDoor, reference.New(sv.door))))
+	sv.http.RegisterOnShutdown(sv.events.Stop) // else waiting readers would hold up the stop
 }
 
 // hyvorBounds are the Hyvor dialect's settings.

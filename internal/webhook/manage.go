@@ -19,6 +19,7 @@ type NewEndpoint struct {
 	URL          string
 	Description  string
 	Events       []string
+	Names        []string // see Endpoint.Names
 	Filters      Filters
 	Redact       []string
 	Payload      string
@@ -34,6 +35,7 @@ type NewEndpoint struct {
 type Edit struct {
 	URL, Description, Payload, Format, Ordering *string
 	Events, Redact                              *[]string
+	Names                                       []string // with Events: see Endpoint.Names
 	Filters                                     *Filters
 	MaxPerSecond                                *int
 	Headers                                     *map[string]string
@@ -61,7 +63,7 @@ func (e *Conflict) Error() string { return e.Message }
 // the once key: leave the secret out of it, it is given here.
 func (s *Service) Create(ctx context.Context, owner mail.Owner, n NewEndpoint, once *mail.Once, answer func(Endpoint) mail.Answer) (Endpoint, string, error) {
 	now := s.o.Now()
-	e := Endpoint{ID: mail.NewID(now), Owner: owner, URL: n.URL, Description: n.Description, Events: n.Events, Filters: n.Filters, Redact: n.Redact,
+	e := Endpoint{ID: mail.NewID(now), Owner: owner, URL: n.URL, Description: n.Description, Events: n.Events, Names: n.Names, Filters: n.Filters, Redact: n.Redact,
 		Payload: n.Payload, Format: n.Format, Ordering: n.Ordering, MaxPerSecond: n.MaxPerSecond, Headers: maps.Clone(n.Headers),
 		Status: Enabled, CreatedAt: now, CreatedBy: n.By}
 	if n.Disabled {
@@ -119,6 +121,9 @@ func (s *Service) Update(ctx context.Context, owner mail.Owner, id mail.ID, d Ed
 			if f.from != nil {
 				*f.to = *f.from
 			}
+		}
+		if d.Events != nil {
+			e.Names = d.Names
 		}
 		if d.Filters != nil {
 			e.Filters = *d.Filters

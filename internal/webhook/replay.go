@@ -159,7 +159,11 @@ func (w *walk) nextByStatus(ctx context.Context) (page []Hook, end bool, err err
 // owes tells whether an endpoint is told of an entry, in a format that has words for it.
 func (s *Service) owes(e *Endpoint, n *eventlog.Entry) bool {
 	f := s.o.Formats[e.Format]
-	return f != nil && f.Speaks(n.Type) && e.Wants(n)
+	if f == nil || !f.Speaks(n.Type) || !e.Wants(n) {
+		return false
+	}
+	c, chooses := f.(Chooser)
+	return !chooses || c.Tells(n, e)
 }
 
 // hookOf makes the hook of an entry for an endpoint.

@@ -20,6 +20,12 @@ type Format interface {
 	Body(n *eventlog.Entry, e *Endpoint) ([]byte, error)
 }
 
+// Chooser is a Format whose own events do not part what ours do: it is asked about each entry
+// that an endpoint's Events let pass.
+type Chooser interface {
+	Tells(n *eventlog.Entry, e *Endpoint) bool
+}
+
 // Memory is what else is remembered: the jobs of replays, and answers to idempotency keys.
 type Memory interface {
 	CreateJob(ctx context.Context, j job.Job, once *mail.Once, answer func(job.Job) mail.Answer) error
