@@ -18,7 +18,7 @@ const module = "github.com/postroad/postroad/"
 // and so a decision where it belongs. docs/architecture.md draws the same.
 var order = []struct{ packages, why string }{
 	{"mail", "the words: everybody speaks them, so they know nobody"},
-	{"smtp mime dkim dns tlspolicy seal persona template cssinline", "protocols, an RFC each, and languages: usable and testable without the product"},
+	{"smtp mime dkim dns tlspolicy seal persona template cssinline certificate", "protocols, an RFC each, and languages: usable and testable without the product"},
 	{"dns/dnstest", "a name server for tests: beside its protocol"},
 	{"project", "who may send: asks the DNS and makes keys, knows nothing of mail in motion"},
 	{"render tracking feedback route eventlog", "decisions: called, never running on their own"},
@@ -57,6 +57,7 @@ var outside = []struct {
 	{"github.com/prometheus/client_golang", []string{"app", "httpapi"}, "parts expose plain counters; the wiring names them"},
 	{"github.com/miekg/dns", []string{"dns", "dns/dnstest"}, "one package speaks DNS"},
 	{"encoding/json", nil, "one JSON: github.com/go-json-experiment/json, whose limits and errors the doors rely on"},
+	{"github.com/caddyserver/certmagic", []string{"certificate"}, "one package gets certificates"},
 	{"os/exec", nil, "the binary needs no other program beside it"},
 }
 

@@ -10,6 +10,7 @@ import (
 type announcement struct {
 	DataDir string
 	URL     string // of the console and the API, no slash at the end
+	SMTP    string // where submission listens; "" = nowhere
 	Secret  string // of the first test key; "" after the first start
 }
 
@@ -19,6 +20,9 @@ func (a announcement) write(w io.Writer) error {
 	b := &strings.Builder{}
 	fmt.Fprintf(b, "\n  Postroad %s\n", ThisBuild().Version)
 	fmt.Fprintf(b, "  data      %s\n", a.DataDir)
+	if a.SMTP != "" {
+		fmt.Fprintf(b, "  smtp      %s   (any user name, an API key as password)\n", a.SMTP)
+	}
 	if a.Secret == "" {
 		fmt.Fprintf(b, "  console   %s/\n  new key   postroad key create --env test\n\n", a.URL)
 		_, err := io.WriteString(w, b.String())

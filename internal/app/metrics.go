@@ -18,6 +18,7 @@ import (
 	"github.com/postroad/postroad/internal/lane"
 	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/queue"
+	"github.com/postroad/postroad/internal/smtpd"
 )
 
 // measured is where the numbers come from. The parts count for themselves; here the
@@ -27,6 +28,7 @@ type measured struct {
 	depth func(context.Context) ([]queue.Depth, error)
 	door  func() httpapi.Stats
 	hooks hookMeter
+	smtp  func() smtpd.Stats
 	now   func() time.Time
 	log   *slog.Logger
 
@@ -68,6 +70,11 @@ var (
 	descLanes      = describe("lanes", "Lanes with something to do.")
 	descSessions   = describe("lane_sessions", "Sessions by site, the busiest sites only.", "site", "state")
 	descWaiting    = describe("lane_waiting", "Jobs waiting in lanes by site and tier, the busiest sites only.", "site", "tier")
+	descSMTP       = describe("smtp_messages_total", "Messages handed in by SMTP, by outcome.", "outcome")
+	descSMTPConns  = describe("smtp_connections", "SMTP connections now.")
+	descSMTPTaken  = describe("smtp_connections_total", "SMTP connections taken, and refused because there were too many.", "outcome")
+	descSMTPKeys   = describe("smtp_wrong_keys_total", "SMTP AUTHs with a key that is unknown or over.")
+	descSMTPPanics = describe("smtp_panics_total", "Panics caught in SMTP sessions.")
 	descBuild      = describe("build_info", "What is running.", "version", "commit", "go")
 )
 
@@ -75,7 +82,7 @@ var (
 func (m *measured) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descRequests, descLimited, descReplays, descMismatches, descPanics, descBodies, descAttempts, descUnsent,
 		descClaimed, descDispatched, descRescued, descLost, descRetried, descGivenBack, descHeld, descContent, descDeliveries, descOldest,
-		descLanes, descSessions, descWaiting, descBuild} {
+		descLanes, descSessions, descWaiting, descSMTP, descSMTPConns, descSMTPTaken, descSMTPKeys, descSMTPPanics, descBuild} {
 		to <- d
 	}
 	for _, d := range hookDescs {
@@ -96,6 +103,7 @@ func (m *measured) Collect(to chan<- prometheus.Metric) {
 	b := ThisBuild()
 	gauge(descBuild, 1, b.Version, b.Commit, b.Go)
 	m.collectDoor(count, gauge)
+	m.collectSMTP(count, gauge)
 	q := m.queue()
 	m.collectQueue(q, count, gauge)
 	m.collectHooks(to, count, gauge)
@@ -110,6 +118,19 @@ func (m *measured) Collect(to chan<- prometheus.Metric) {
 			gauge(descOldest, max(0, m.now().Sub(d.Oldest).Seconds()), d.Tier.String(), place)
 		}
 	}
+}
+
+func (m *measured) collectSMTP(count func(*prometheus.Desc, int64, ...string), gauge func(*prometheus.Desc, float64, ...string)) {
+	s := m.smtp()
+	gauge(descSMTPConns, float64(s.Connected))
+	count(descSMTPTaken, s.Connections, "taken")
+	count(descSMTPTaken, s.Refused, "refused")
+	count(descSMTP, s.Accepted, "accepted")
+	count(descSMTP, s.Replays, "replayed")
+	count(descSMTP, s.Rejected, "rejected")
+	count(descSMTP, s.Deferred, "deferred")
+	count(descSMTPKeys, s.WrongKeys)
+	count(descSMTPPanics, s.Panics)
 }
 
 func (m *measured) collectDoor(count func(*prometheus.Desc, int64, ...string), gauge func(*prometheus.Desc, float64, ...string)) {

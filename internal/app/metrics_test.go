@@ -14,6 +14,7 @@ import (
 	"github.com/postroad/postroad/internal/lane"
 	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/queue"
+	"github.com/postroad/postroad/internal/smtpd"
 )
 
 func scrape(t *testing.T, m *measured) string {
@@ -35,6 +36,7 @@ func newMeasured() *measured {
 			return queue.Stats{Delivered: 7, Uncertain: 1, Held: 3, Lanes: []lane.LaneStats{{Key: lane.Key{Source: "default", Site: "google"}, Waiting: [mail.Tiers]int{0, 2, 1}, Sessions: 3, Busy: 2}}}
 		},
 		door: func() httpapi.Stats { return httpapi.Stats{Status: [6]int64{2: 9, 4: 1}, Replays: 4} },
+		smtp: func() smtpd.Stats { return smtpd.Stats{Connected: 3, Accepted: 5, WrongKeys: 2} },
 		depth: func(context.Context) ([]queue.Depth, error) {
 			return []queue.Depth{{Tier: mail.Bulk, Wait: mail.WaitLaneFull, Count: 200000, Oldest: now.Add(-time.Minute)}, {Tier: mail.Normal, Count: 5}}, nil
 		},

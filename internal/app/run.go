@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/postroad/postroad/internal/config"
@@ -53,12 +54,14 @@ func (sv *server) run(soft, hard context.Context, o Options) error {
 	work.run("jobs", sv.jobs.Run)
 	work.run("visits", sv.visits.Run)
 	hooks.run("webhooks", sv.hooks.Run)
+	work.run("events", sv.events.Run)
 	doors.run("http", serveOn(sv.http, sv.listener))
+	sv.smtp.run(upkeep, doors)
 	sv.openSocket(doors)
-	if err := (announcement{DataDir: sv.settings.Storage.DataDir, URL: sv.url, Secret: first.Secret}).write(o.Out); err != nil {
+	if err := (announcement{DataDir: sv.settings.Storage.DataDir, URL: sv.url, SMTP: sv.smtp.String(), Secret: first.Secret}).write(o.Out); err != nil {
 		sv.log.Warn("print the announcement", "error", err)
 	}
-	sv.log.Info("serving", "version", ThisBuild().Version, "http", sv.listener.Addr().String(), "data", sv.settings.Storage.DataDir)
+	sv.log.Info("serving", "version", ThisBuild().Version, "http", sv.listener.Addr().String(), "smtp", sv.smtp.String(), "data", sv.settings.Storage.DataDir)
 
 	select {
 	case <-soft.Done():
@@ -113,6 +116,9 @@ func (sv *server) openSocket(doors *group) {
 
 // closeDoors lets requests under way finish, for a while or until the hard stop.
 func (sv *server) closeDoors(hard context.Context) {
+	var smtp sync.WaitGroup
+	defer smtp.Wait()
+	smtp.Go(func() { sv.smtp.shutdown(hard, sv.settings.Delivery.SoftStop) })
 	ctx, cancel := context.WithTimeout(hard, doorLimit)
 	defer cancel()
 	for _, s := range []*http.Server{sv.http, sv.socket} {

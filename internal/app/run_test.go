@@ -50,7 +50,7 @@ func settingsFor(t *testing.T, dir string, more ...string) *config.Settings {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s, err := config.Load(file, append([]string{"POSTROAD_DATA_DIR=" + dir, "POSTROAD_HTTP_ADDR=127.0.0.1:0", "POSTROAD_MEMORY_LIMIT=0"}, more...))
+	s, err := config.Load(file, append([]string{"POSTROAD_DATA_DIR=" + dir, "POSTROAD_HTTP_ADDR=127.0.0.1:0", "POSTROAD_SUBMISSION_ADDR=127.0.0.1:0", "POSTROAD_MEMORY_LIMIT=0"}, more...))
 	if err != nil {
 		t.Fatal(err)
 	}

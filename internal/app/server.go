@@ -17,6 +17,7 @@ import (
 	"github.com/postroad/postroad/internal/deliver"
 	"github.com/postroad/postroad/internal/dkim"
 	"github.com/postroad/postroad/internal/dns"
+	"github.com/postroad/postroad/internal/eventlog"
 	"github.com/postroad/postroad/internal/feedback"
 	"github.com/postroad/postroad/internal/httpapi"
 	"github.com/postroad/postroad/internal/httpapi/hyvor"
@@ -33,6 +34,7 @@ import (
 	"github.com/postroad/postroad/internal/route"
 	"github.com/postroad/postroad/internal/sandbox"
 	"github.com/postroad/postroad/internal/seal"
+	"github.com/postroad/postroad/internal/smtpd"
 	"github.com/postroad/postroad/internal/submit"
 	"github.com/postroad/postroad/internal/tracking"
 	"github.com/postroad/postroad/internal/visit"
@@ -45,7 +47,8 @@ type server struct {
 	ring     *seal.Ring
 	listener net.Listener
 	own      netip.AddrPort // where it listens
-	url      string         // what links begin with
+	smtp     *submissionDoor
+	url      string // what links begin with
 	guard    *route.Guard
 	resolver *dns.Resolver
 	router   *route.Decider
@@ -54,6 +57,7 @@ type server struct {
 	tokens   *tracking.Tokens
 	jobs     *job.Service
 	visits   *visit.Gatherer
+	events   *eventlog.Service
 	queue    *queue.Queue
 	library  *render.Library
 	poster   *webhook.Client
@@ -79,6 +83,9 @@ func newServer(ctx context.Context, s *config.Settings, o Options, log *slog.Log
 	if sv.listener, sv.own, err = listen(s.HTTP.Addr); err != nil {
 		return nil, err
 	}
+	if sv.smtp, err = openSubmission(s, sv.now, log); err != nil {
+		return nil, err
+	}
 	sv.url = cmp.Or(s.HTTP.PublicURL, urlOf(sv.own))
 	sv.buildDecisions()
 	sv.buildQueue()
@@ -96,6 +103,7 @@ func (sv *server) close() error {
 	if sv.poster != nil {
 		sv.poster.Close()
 	}
+	sv.smtp.close()
 	if sv.resolver != nil {
 		errs = append(errs, sv.resolver.Close())
 	}
@@ -133,7 +141,7 @@ func (sv *server) buildDecisions() {
 	s, d := sv.settings, sv.settings.Delivery
 	sv.access = project.NewAccess(project.AccessOptions{Store: sv.store, Limits: project.NewLimits(s.HTTP.RateLimit.PerMinute()),
 		Now: sv.now, Log: sv.log, BootstrapLive: s.Keys.BootstrapLive, BootstrapTest: s.Keys.BootstrapTest})
-	sv.guard = route.NewGuard(d.AllowNetworks, []netip.AddrPort{sv.own})
+	sv.guard = route.NewGuard(d.AllowNetworks, append(sv.smtp.addresses(), sv.own))
 	sv.resolver = newResolver(s, sv.guard, sv.now)
 	sv.router = route.New(route.Options{Resolver: sv.resolver, Hostname: d.Hostname, Source: sv.source(), Now: sv.now})
 	sv.domains = project.NewDomains(project.DomainsOptions{Store: sv.store, Ring: sv.ring, Resolver: sv.resolver,
@@ -206,15 +214,18 @@ func (sv *server) buildDoors() {
 		Marking:  submit.Marking{Base: sv.url},
 		Renderer: render.New(sv.library), Now: sv.now, Log: sv.log})
 	sv.visits = visit.New(visit.Options{Store: sv.store, Log: sv.log})
+	sv.events = eventlog.NewService(eventlog.Options{Store: sv.store, Wake: sv.store.Wake, BaseURL: sv.url, Log: sv.log})
 	wishes := feedback.NewService(sv.store, sv.now)
 	sv.jobs = job.NewService(job.Options{Store: sv.store, Dir: filepath.Join(s.Storage.DataDir, "jobs"), Node: sv.queue.Node(), Now: sv.now, Log: sv.log})
 	sv.door = httpapi.New(httpapi.Options{Access: sv.access, Memory: sv.store, PublicURL: sv.url, MaxBody: int64(s.HTTP.MaxBody), Now: sv.now, Log: sv.log})
+	sv.smtp.build(s, smtpd.Options{Access: sv.access, Submitter: submitter, Memory: sv.store, Now: sv.now, Log: sv.log})
 	b := ThisBuild()
 	reading := archive.NewService(sv.store, sv.tokens)
 	reading.Now = sv.now
 	api := v1.New(v1.Options{
 		Door: sv.door, Access: sv.access, Limits: sv.access.Limits(), Submitter: submitter,
-		Archive: reading, Erasures: sv.forget, Orders: sv.queue, Domains: sv.domains, Suppressions: wishes, Jobs: sv.jobs, Templates: sv.library, Links: links, Webhooks: sv.hooks, HookURLs: sv.poster,
+		Archive: reading, Erasures: sv.forget, Orders: sv.queue, Domains: sv.domains, Suppressions: wishes, Jobs: sv.jobs,
+		Templates: sv.library, Links: links, Webhooks: sv.hooks, HookURLs: sv.poster, Events: sv.events,
 		Secret: sv.ring.Derive("cursors"), Wake: sv.store.Wake, Health: sv.health,
 		Version: v1.Version{Version: b.Version, Commit: b.Commit, Go: b.Go},
 	})
@@ -223,8 +234,9 @@ func (sv *server) buildDoors() {
 	linkDoor := linksdoor.New(linksdoor.Options{Tokens: sv.tokens, Wishes: wishes, Visitors: sv.visits, Now: sv.now, Log: sv.log})
 	sv.ready = &readiness{ping: sv.store.Ping, schema: sv.store.Schema, floor: int64(s.Storage.DiskFloor), now: sv.now, log: sv.log,
 		free: func() (int64, error) { return freeSpace(s.Storage.DataDir) }}
-	metrics := newMetrics(&measured{queue: sv.queue.Stats, depth: sv.store.Depth, door: sv.door.Stats, hooks: sv.hooks, now: sv.now, log: sv.log})
-	sv.http = sv.door.Server(newHandler(api, dialect, linkDoor, reference.New(sv.door), sv.ready, guardMetrics(metrics, s.HTTP)))
+	metrics := newMetrics(&measured{queue: sv.queue.Stats, depth: sv.store.Depth, door: sv.door.Stats, hooks: sv.hooks, smtp: sv.smtp.server.Stats, now: sv.now, log: sv.log})
+	sv.http = sv.door.Server(newHandler(api, sv.ready, guardMetrics(metrics, s.HTTP), doors(dialect, linkDoor, reference.New(sv.door))))
+	sv.http.RegisterOnShutdown(sv.events.Stop) // else waiting readers would hold up the stop
 }
 
 // hyvorBounds are the Hyvor dialect's settings.

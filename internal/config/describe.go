@@ -8,12 +8,15 @@ import (
 
 // sectionWords head the parts of the reference.
 var sectionWords = map[string]string{
-	"Storage":  "Where mail is kept",
-	"HTTP":     "The API and the console",
-	"Keys":     "Keys made at first start",
-	"Delivery": "The way to the recipients' servers",
-	"Running":  "The process",
-	"Later":    "Known names of parts that are not built yet",
+	"Storage":    "Where mail is kept",
+	"HTTP":       "The API and the console",
+	"Keys":       "Keys made at first start",
+	"Delivery":   "The way to the recipients' servers",
+	"Submission": "The door for what speaks SMTP",
+	"Hooks":      "Webhooks",
+	"Hyvor":      "The Hyvor Relay dialect",
+	"Running":    "The process",
+	"Later":      "Known names of parts that are not built yet",
 }
 
 // Describe prints the reference: every setting with its words, its environment name and

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/postroad/postroad/internal/certificate"
 )
 
 // judge checks what was read and fills in what an empty setting stands for.
@@ -16,8 +18,9 @@ func (r *reading) judge(s *Settings) {
 	r.judgeHTTP(&s.HTTP)
 	r.judgeKeys(&s.Keys)
 	r.judgeDelivery(&s.Delivery)
-	r.judgeHyvor(&s.Hyvor)
 	r.judgeHooks(&s.Hooks)
+	r.judgeHyvor(&s.Hyvor)
+	r.judgeSubmission(s)
 	r.judgeRunning(&s.Running)
 }
 
@@ -139,6 +142,43 @@ func (r *reading) judgeWaits(key string, waits []time.Duration) {
 func (r *reading) judgeHooks(s *Hooks) {
 	r.judgeWaits("webhook_schedule", s.Schedule)
 	within(r, "webhook_probe", s.Probe, 10*time.Millisecond, time.Hour)
+}
+
+// judgeSubmission leaves the address of a closed door empty.
+func (r *reading) judgeSubmission(all *Settings) {
+	s := &all.Submission
+	s.Addr, s.TLSAddr = r.judgeDoor("submission_addr", s.Addr), r.judgeDoor("submissions_addr", s.TLSAddr)
+	if s.Addr != "" && s.Addr == s.TLSAddr && !strings.HasSuffix(s.Addr, ":0") {
+		r.wrong("submissions_addr", "must not be the address of submission_addr")
+	}
+	within(r, "submission_connections", s.Connections, 1, 1_000_000)
+	within(r, "submission_connections_per_address", s.PerAddress, 1, 1_000_000)
+	switch {
+	case (s.TLSCert == "") != (s.TLSKey == ""):
+		r.wrong("tls_cert", "tls_cert and tls_key go together: set both or none")
+	case s.ACMEEmail == "":
+	case s.TLSCert != "":
+		r.notes = append(r.notes, "tls_cert is set, so acme_email is not used")
+	case !isHostname(all.Delivery.Hostname) || !certificate.Public(all.Delivery.Hostname):
+		r.wrong("acme_email", "an authority gives certificates to public names only; set hostname to this host's (it is %s)", all.Delivery.Hostname)
+	}
+	if s.ACMEEmail != "" && !strings.Contains(s.ACMEEmail, "@") {
+		r.wrong("acme_email", "must be an e-mail address")
+	}
+	if u, err := url.Parse(s.ACMEDirectory); s.ACMEDirectory != "" && (err != nil || u.Scheme != "https" || u.Host == "") {
+		r.wrong("acme_directory", "must be an https address")
+	}
+}
+
+// judgeDoor judges the address of a door that can be closed.
+func (r *reading) judgeDoor(key, addr string) string {
+	if addr == Off || addr == "none" {
+		return ""
+	}
+	if addr != "" {
+		r.judgeListen(key, addr)
+	}
+	return addr
 }
 
 func (r *reading) judgeRunning(s *Running) {

@@ -126,12 +126,36 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		"RETRY_SCHEDULE=5", "RETRY_SCHEDULE=0s", "RETRY_SCHEDULE=none", "SITE_CONNECTIONS=0", "SESSION_MESSAGES=many", "SOFT_STOP=-1s", "LOG_LEVEL=loud",
 		"MEMORY_LIMIT=1MB", "SOURCE_ADDR=localhost", "RATE_LIMIT=10/1ms", "RATE_LIMIT=-1/1m", "HYVOR_REQUIRE_ALLOWED_IPS=perhaps", "DATABASE_URL=mysql://x",
 		"DATABASE_URL=sqlite:/tmp/x.db", "METRICS_NETWORKS=everyone",
+		"SUBMISSION_ADDR=1587", "SUBMISSIONS_ADDR=mail.example.com:465", "SUBMISSIONS_ADDR=127.0.0.1:1587", "SUBMISSION_CONNECTIONS=0",
+		"SUBMISSION_CONNECTIONS_PER_ADDRESS=x",
 	} {
 		name, _, _ := strings.Cut(line, "=")
 		_, err := load(t, "", "POSTROAD_"+line)
 		var faults config.Faults
 		if !errors.As(err, &faults) || len(faults) != 1 || faults[0].Where != "POSTROAD_"+name {
 			t.Errorf("%s: %v", line, err)
+		}
+	}
+}
+
+func TestTheSubmissionDoorIsJudgedAsAWhole(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ lines, want string }{
+		{"tls_cert: a.pem", "tls_cert: tls_cert and tls_key go together"},
+		{"tls_key: a.pem", "tls_cert: tls_cert and tls_key go together"},
+		{"acme_email: ops@example.com\nhostname: localhost", "acme_email: an authority gives certificates to public names only"},
+		{"acme_email: ops@example.com\nhostname: mail.corp.internal", "(it is mail.corp.internal)"},
+		{"acme_email: ops\nhostname: mail.example.com", "acme_email: must be an e-mail address"},
+		{"acme_directory: http://ca.example.com/dir", "acme_directory: must be an https address"},
+		{"acme_email: ops@example.com\nhostname: mail.example.com\nacme_directory: https://ca.example.com/dir", ""},
+		{"submission_addr: off\nsubmissions_addr: :465\ntls_cert: a.pem\ntls_key: b.pem", ""},
+	} {
+		s, err := load(t, c.lines+"\n")
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", c.lines, err)
+		}
+		if err == nil && strings.Contains(c.lines, "off") && (s.Submission.Addr != "" || s.Submission.TLSAddr != ":465") {
+			t.Errorf("%s: %+v", c.lines, s.Submission)
 		}
 	}
 }

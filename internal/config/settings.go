@@ -10,14 +10,15 @@ import (
 // words), and sometimes secret (also readable from a file named by KEY_FILE) or later
 // (part of the contract, not acted on by this version).
 type Settings struct {
-	Storage  Storage
-	HTTP     HTTP
-	Keys     Keys
-	Delivery Delivery
-	Hyvor    Hyvor
-	Hooks    Hooks
-	Running  Running
-	Later    Later
+	Storage    Storage
+	HTTP       HTTP
+	Keys       Keys
+	Delivery   Delivery
+	Submission Submission
+	Hooks      Hooks
+	Hyvor      Hyvor
+	Running    Running
+	Later      Later
 
 	// Notes are things an operator should know about settings that were accepted.
 	Notes []string
@@ -60,6 +61,12 @@ type Delivery struct {
 	SoftStop        time.Duration    `key:"soft_stop" default:"30s" is:"How long a stop waits for what is on the wire. Then it is cut; a second signal cuts at once."`
 }
 
+// Hooks are webhooks: what is posted to projects' own URLs.
+type Hooks struct {
+	Schedule []time.Duration `key:"webhook_schedule" default:"" unset:"30s,5m,30m,2h,5h,10h,14h,20h,24h" is:"Waits between tries to post an event, each with 10 % jitter. After the last one the delivery is failed. Unset, endpoints of the Hyvor format have that dialect's own; set, it counts for all."`
+	Probe    time.Duration   `key:"webhook_probe" default:"1m" is:"How often a webhook that failed ten times in a row is tried with one event. The others wait without using up tries."`
+}
+
 // Hyvor is the console API of Hyvor Relay under /api/console.
 type Hyvor struct {
 	SendsLimit     Rate  `key:"hyvor_sends_limit" default:"10/1s" is:"Sends of one project and environment in the Hyvor dialect. 0 is unlimited."`
@@ -71,11 +78,20 @@ type Hyvor struct {
 	MaxKeys        int   `key:"hyvor_max_keys" default:"10" is:"API keys that a project's environment may have made through the Hyvor dialect."`
 }
 
-// Hooks are webhooks: what is posted to projects' own URLs.
-type Hooks struct {
-	Schedule []time.Duration `key:"webhook_schedule" default:"" unset:"30s,5m,30m,2h,5h,10h,14h,20h,24h" is:"Waits between tries to post an event, each with 10 % jitter. After the last one the delivery is failed. Unset, endpoints of the Hyvor format have that dialect's own; set, it counts for all."`
-	Probe    time.Duration   `key:"webhook_probe" default:"1m" is:"How often a webhook that failed ten times in a row is tried with one event. The others wait without using up tries."`
+// Submission is the door for what speaks SMTP.
+type Submission struct {
+	Addr          string `key:"submission_addr" default:"127.0.0.1:1587" is:"SMTP submission with STARTTLS; 587 in production. 'off' closes this door. Without TLS a password is taken from this host only."`
+	TLSAddr       string `key:"submissions_addr" default:"" unset:"off" is:"SMTP submission with TLS from the start; 465 in production."`
+	Connections   int    `key:"submission_connections" default:"1000" is:"Most SMTP connections at a time. When all are taken, one that has not authenticated makes way."`
+	PerAddress    int    `key:"submission_connections_per_address" default:"100" is:"Most of them from one client address (IPv6: one /64)."`
+	TLSCert       string `key:"tls_cert" default:"" unset:"none" is:"Certificate file of the SMTP doors, PEM, with those that vouch for it. Read again when it changes."`
+	TLSKey        string `key:"tls_key" default:"" unset:"none" is:"Its key file, PEM."`
+	ACMEEmail     string `key:"acme_email" default:"" unset:"none" is:"Get the certificate of hostname by ACME under this address, unless tls_cert is set. Needs port 80 or 443 of a public host. With neither set it is self-signed."`
+	ACMEDirectory string `key:"acme_directory" default:"" unset:"Let's Encrypt" is:"Directory URL of the ACME authority."`
 }
+
+// Off is what an address says where a door is to stay closed.
+const Off = "off"
 
 // Running is the process itself.
 type Running struct {
@@ -86,13 +102,8 @@ type Running struct {
 
 // Later are names of the contract whose parts are not built yet.
 type Later struct {
-	SubmissionAddr  string `key:"submission_addr" default:"127.0.0.1:1587" later:"yes" is:"SMTP submission with STARTTLS."`
-	SubmissionsAddr string `key:"submissions_addr" default:"" unset:"off" later:"yes" is:"SMTP submission with TLS from the start."`
-	InboundAddr     string `key:"inbound_addr" default:"" unset:"off" later:"yes" is:"Bounce and complaint reports by SMTP; port 25 in production."`
-	TLSCert         string `key:"tls_cert" default:"" unset:"none" later:"yes" is:"Certificate file of the SMTP doors."`
-	TLSKey          string `key:"tls_key" default:"" unset:"none" later:"yes" is:"Key file of the SMTP doors."`
-	ACMEEmail       string `key:"acme_email" default:"" unset:"none" later:"yes" is:"Get certificates by ACME under this address."`
-	AdminPassword   string `key:"admin_password" default:"" secret:"yes" later:"yes" is:"First login of the console."`
+	InboundAddr   string `key:"inbound_addr" default:"" unset:"off" later:"yes" is:"Bounce and complaint reports by SMTP; port 25 in production."`
+	AdminPassword string `key:"admin_password" default:"" secret:"yes" later:"yes" is:"First login of the console."`
 }
 
 // clientNames are environment variables of the commands that talk to a server

@@ -88,18 +88,21 @@ func TestANewUserSeesTheFirstMessageDelivered(t *testing.T) {
 	})
 }
 
-// emptySettings sets nothing at all, unless something else has the default port.
+// emptySettings sets nothing at all, unless something else has a default port.
 func emptySettings() map[string]string {
-	l, err := net.Listen("tcp", "127.0.0.1:8080")
-	if err == nil {
-		_ = l.Close()
-		return nil
+	settings := map[string]string{}
+	for name, preset := range map[string]string{"POSTROAD_HTTP_ADDR": "127.0.0.1:8080", "POSTROAD_SUBMISSION_ADDR": "127.0.0.1:1587"} {
+		l, err := net.Listen("tcp", preset)
+		if err == nil {
+			_ = l.Close()
+			continue
+		}
+		if l, err = net.Listen("tcp", "127.0.0.1:0"); err == nil {
+			settings[name] = l.Addr().String()
+			_ = l.Close()
+		}
 	}
-	if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-		return nil
-	}
-	defer l.Close()
-	return map[string]string{"POSTROAD_HTTP_ADDR": l.Addr().String()}
+	return settings
 }
 
 // curlLines are the printed commands, continued lines joined.

@@ -33,6 +33,7 @@ type Options struct {
 type Postroad struct {
 	Dir  string
 	Addr string // of its HTTP door
+	SMTP string // address of its submission door, "" when Env closed it
 	URL  string
 
 	env    map[string]string
@@ -85,11 +86,16 @@ func Launch(ctx context.Context, o Options) (*Postroad, error) {
 	if err != nil {
 		return nil, err
 	}
+	smtp, err := freePort("127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
 	env := map[string]string{}
 	if !o.Bare {
 		env = map[string]string{
 			"POSTROAD_DATA_DIR":           filepath.Join(o.Dir, "data"),
 			"POSTROAD_HTTP_ADDR":          addr,
+			"POSTROAD_SUBMISSION_ADDR":    smtp,
 			"POSTROAD_HOSTNAME":           "mail.postroad.test",
 			"POSTROAD_BOOTSTRAP_LIVE_KEY": LiveKey,
 			"POSTROAD_BOOTSTRAP_TEST_KEY": TestKey,
@@ -106,7 +112,10 @@ func Launch(ctx context.Context, o Options) (*Postroad, error) {
 	} else {
 		addr = "127.0.0.1:8080"
 	}
-	p := &Postroad{foreign: o.Path != "" || os.Getenv("POSTROAD_TEST_BINARY") != "", Dir: o.Dir, Addr: addr, URL: "http://" + addr, env: env, binary: binary, client: &http.Client{
+	if smtp = env["POSTROAD_SUBMISSION_ADDR"]; smtp == "off" {
+		smtp = ""
+	}
+	p := &Postroad{foreign: o.Path != "" || os.Getenv("POSTROAD_TEST_BINARY") != "", Dir: o.Dir, Addr: addr, SMTP: smtp, URL: "http://" + addr, env: env, binary: binary, client: &http.Client{
 		Timeout:   time.Minute,
 		Transport: &http.Transport{MaxIdleConnsPerHost: 200},
 	}}

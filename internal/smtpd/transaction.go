@@ -1,0 +1,217 @@
+package smtpd
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/postroad/postroad/internal/mail"
+)
+
+// transaction is one MAIL and its RCPTs. The sender is not kept: the return path is ours,
+// and who may send is judged by the From field.
+type transaction struct {
+	to   []string
+	size int64 // as announced; 0 = not
+	utf8 bool
+	// spoiled: a BDAT failed, so that what was sent is not whole (RFC 3030 §2).
+	spoiled bool
+}
+
+// mail is MAIL FROM. The key is asked about anew: one that was revoked meanwhile opens
+// nothing more.
+func (s *session) mail(cmd command) {
+	switch {
+	case s.helo == "":
+		s.nonsense(replyHelo)
+		return
+	case s.secret == "":
+		s.nonsense(replyNoAuth)
+		return
+	case s.tx != nil:
+		s.nonsense(replyNested)
+		return
+	}
+	if fault := s.identify(s.secret); fault != nil {
+		r, _ := replyToFault(fault, s.requestID())
+		if fault.Status == unauthorized {
+			s.secret, s.since = "", time.Now()
+		}
+		s.nonsense(r)
+		return
+	}
+	path, parameters, ok := parsePath(cmd.rest, "FROM")
+	if !ok {
+		s.nonsense(replyPath)
+		return
+	}
+	tx := &transaction{}
+	for _, p := range parameters {
+		if r, ok := tx.take(p, s.server.o.MaxSize); !ok {
+			s.nonsense(r)
+			return
+		}
+	}
+	if len(path) > 256 {
+		s.nonsense(reply{553, "5.1.7", "the sender is longer than 256 octets"})
+		return
+	}
+	s.tx = tx
+	s.say(replySender)
+}
+
+// take reads one parameter of MAIL. Those of DSN (RFC 3461) say what reports somebody
+// wants; events tell the same, so they are taken and mean nothing.
+func (tx *transaction) take(p parameter, most int64) (reply, bool) {
+	switch p.name {
+	case "SIZE":
+		size, ok := parseSize(p.value)
+		if !ok {
+			return reply{501, "5.5.4", "SIZE is a number of octets"}, false
+		}
+		if size > most {
+			return replyLarge, false
+		}
+		tx.size = size
+	case "BODY":
+		if v := strings.ToUpper(p.value); v != "7BIT" && v != "8BITMIME" {
+			return reply{501, "5.5.4", "BODY is 7BIT or 8BITMIME"}, false
+		}
+	case "SMTPUTF8":
+		tx.utf8 = true
+	case "AUTH", "RET", "ENVID":
+	default:
+		return reply{555, "5.5.4", "there is no parameter " + shown(clip(p.name)) + " here"}, false
+	}
+	return reply{}, true
+}
+
+func clip(s string) string { return s[:min(len(s), 40)] }
+
+// rcpt is RCPT TO.
+func (s *session) rcpt(cmd command) {
+	if s.tx == nil {
+		s.nonsense(s.before(replyNoMail))
+		return
+	}
+	path, parameters, ok := parsePath(cmd.rest, "TO")
+	if !ok {
+		s.nonsense(replyPath)
+		return
+	}
+	for _, p := range parameters {
+		if p.name != "NOTIFY" && p.name != "ORCPT" {
+			s.nonsense(reply{555, "5.5.4", "there is no parameter " + shown(clip(p.name)) + " here"})
+			return
+		}
+	}
+	if len(s.tx.to) >= MaxRecipients {
+		s.say(replyMany)
+		return
+	}
+	a, err := mail.ParseAddress("<" + path + ">")
+	switch bad := (*mail.AddressError)(nil); {
+	case errors.As(err, &bad):
+		text := "the address " + bad.Reason
+		if bad.Suggestion != "" {
+			text += "; did you mean " + bad.Suggestion + "?"
+		}
+		s.nonsense(reply{553, "5.1.3", shown(text)})
+	case err != nil:
+		s.nonsense(reply{553, "5.1.3", "this is no e-mail address"})
+	case !a.ASCII() && !s.tx.utf8:
+		s.nonsense(replyUTF8)
+	default:
+		s.tx.to = append(s.tx.to, a.Email)
+		s.say(replyRecipient)
+	}
+}
+
+// before is what is missing before a command of a transaction.
+func (s *session) before(otherwise reply) reply {
+	if s.helo != "" && s.secret == "" {
+		return replyNoAuth
+	}
+	return otherwise
+}
+
+// data is DATA.
+func (s *session) data(cmd command) {
+	switch {
+	case s.tx == nil:
+		s.nonsense(s.before(replyNoMail))
+		return
+	case cmd.rest != "":
+		s.nonsense(replyArguments)
+		return
+	case s.tx.spoiled:
+		s.nonsense(reply{503, "5.5.1", "DATA cannot follow BDAT; RSET first"})
+		return
+	case len(s.tx.to) == 0:
+		s.nonsense(replyNoRcpt)
+		return
+	}
+	s.say(replyGo)
+	if s.wire.flush() != nil {
+		s.ended = true
+		return
+	}
+	o := &s.server.o
+	d := &dots{w: s.wire, pace: pace{step: o.Pace, last: o.Content}, left: o.MaxSize}
+	s.handIn(d)
+	s.tx = nil
+}
+
+// bdat is BDAT. A chunk outside a transaction is passed over: it is on its way already.
+func (s *session) bdat(cmd command) {
+	size, last, ok := parseChunk(cmd.rest)
+	if !ok { // where the next command begins nobody knows
+		s.linger = true
+		s.goodbye(replyChunk)
+		return
+	}
+	o := &s.server.o
+	c := &chunks{s: s, pace: pace{step: o.Pace, last: o.Content}, left: o.MaxSize, chunk: size, last: last}
+	if r, ok := s.mayChunk(); !ok {
+		if !c.drain() {
+			s.linger = true
+			s.goodbye(replyLarge)
+			return
+		}
+		s.nonsense(r)
+		return
+	}
+	s.handIn(c)
+	if s.tx = nil; !c.last && s.pending == nil { // more chunks may be on their way, to be passed over
+		s.tx = &transaction{spoiled: true}
+	}
+}
+
+// mayChunk tells whether a chunk can be the first of a content.
+func (s *session) mayChunk() (reply, bool) {
+	switch {
+	case s.tx == nil:
+		return s.before(replyNoMail), false
+	case s.tx.spoiled:
+		return reply{503, "5.5.1", "the transaction failed; RSET first"}, false
+	case len(s.tx.to) == 0:
+		return replyNoRcpt, false
+	}
+	return reply{}, true
+}
+
+// broken tells of a content that did not come to its end.
+func (s *session) broken(err error) {
+	switch {
+	case errors.Is(err, errAbandoned): // the next command is here
+	case errors.Is(err, errAmbiguous):
+		s.linger = true
+		s.goodbye(replyAmbiguous)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		s.linger = true
+		s.goodbye(replySlow)
+	default:
+		s.lost(err)
+	}
+}
