@@ -8,8 +8,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -166,6 +169,11 @@ func TestAnApplicationWrittenForHyvorSendsAndIsTold(t *testing.T) {
 	if !strings.Contains(raw, "Message-ID: <"+s.MessageID+">") || !strings.Contains(raw, "X-Custom-Header: Custom Value") {
 		t.Errorf("%s", raw)
 	}
+	for what, text := range map[string]string{"the key": app, "the secret": secret, "the recipient": "user1@site.test"} {
+		if strings.Contains(p.Log(), text) {
+			t.Errorf("%s is in the log", what)
+		}
+	}
 	// The same key works on v1, where the id is the same UUID.
 	if id := p.Must(t, 200, "GET", "/v1/messages/%3C"+s.MessageID+"%3E", app, nil).Text(t, "message_id"); !strings.HasPrefix(id, "msg_") {
 		t.Errorf("v1 knows it as %q", id)
@@ -237,4 +245,74 @@ func TestTheLimitSaysWhenToComeBackAndKeepsItsWord(t *testing.T) {
 	}
 	time.Sleep(time.Duration(wait) * time.Second)
 	p.Must(t, 200, "POST", console+"/sends", app, order(99), "X-Idempotency-Key", "later")
+}
+
+// Whatever the process listens on is one of its doors, and the HTTP door asks for a key.
+func TestNothingListensButTheDoors(t *testing.T) {
+	t.Parallel()
+	p, _ := stage(t)
+	ports, err := listening(p.Pid())
+	if err != nil {
+		t.Skipf("what a process listens on is only known on Linux: %v", err)
+	}
+	_, port, _ := strings.Cut(strings.TrimPrefix(p.URL, "http://"), ":")
+	if !slices.Contains(ports, port) {
+		t.Fatalf("the HTTP port %s is not among %v: the test looks in the wrong place", port, ports)
+	}
+	for _, other := range ports {
+		if other == port {
+			continue
+		}
+		conn, err := net.DialTimeout("tcp", "127.0.0.1:"+other, time.Second)
+		if err != nil {
+			continue // it listens elsewhere
+		}
+		_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+		fmt.Fprint(conn, "EHLO client.test\r\nMAIL FROM:<a@acme.test>\r\nQUIT\r\n")
+		said, _ := io.ReadAll(conn)
+		conn.Close()
+		if !strings.Contains(string(said), "ESMTP") || !strings.Contains(string(said), "\r\n530 ") {
+			t.Errorf("port %s is no door that asks for a key: %.300s", other, said)
+		}
+	}
+	for _, path := range []string{"/api/console/sends", "/api/console/domains", "/api/console/api-keys", "/api/console/project", "/v1/messages", "/v1/api-keys", "/v1/health", "/v1/domains"} {
+		if a := p.Call(t, "GET", path, "", nil); a.Status != 401 {
+			t.Errorf("%s without a key: %d", path, a.Status)
+		}
+	}
+	t.Logf("the process listens on %d ports", len(ports))
+}
+
+// listening gives the TCP ports a process listens on.
+func listening(pid int) (ports []string, err error) {
+	fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		return nil, err
+	}
+	sockets := map[string]bool{}
+	for _, fd := range fds {
+		to, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", pid, fd.Name()))
+		if inode, ok := strings.CutPrefix(to, "socket:["); ok {
+			sockets[strings.TrimSuffix(inode, "]")] = true
+		}
+	}
+	for _, table := range []string{"tcp", "tcp6"} {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/%s", pid, table))
+		if err != nil {
+			return nil, err
+		}
+		for line := range strings.SplitSeq(string(text), "\n") {
+			f := strings.Fields(line)
+			if len(f) < 10 || f[3] != "0A" || !sockets[f[9]] { // 0A is LISTEN
+				continue
+			}
+			_, hexPort, _ := strings.Cut(f[1], ":")
+			port, err := strconv.ParseUint(hexPort, 16, 16)
+			if err != nil {
+				return nil, err
+			}
+			ports = append(ports, strconv.FormatUint(port, 10))
+		}
+	}
+	return ports, nil
 }

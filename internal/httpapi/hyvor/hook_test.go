@@ -199,3 +199,26 @@ func TestTheSignatureIsThatOfTheContract(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// The documentation's times: the service there leaves out the first, so its second try comes
+// after five minutes.
+func TestAFailingHookIsTriedAtTheTimesPromised(t *testing.T) {
+	t.Parallel()
+	h := build(t, hyvor.Bounds{})
+	h.posts.answer = func(webhook.Request) (int, string) { return 500, "" }
+	h.hooked("domain.created")
+	h.domain("new.test", "pending")
+	first := h.next().At
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+		all, err := h.hooks.Deliveries(t.Context(), webhook.DeliveryQuery{Owner: mail.Owner{Project: h.project.Row}, Limit: 10})
+		if err != nil || time.Now().After(deadline) {
+			t.Fatal("the try was not recorded", err)
+		}
+		if len(all) == 1 && all[0].Attempts == 1 {
+			if wait := all[0].NextAttempt.Sub(first); wait < 54*time.Second || wait > 67*time.Second {
+				t.Errorf("the second try comes after %v, want a minute", wait)
+			}
+			return
+		}
+	}
+}

@@ -4,9 +4,12 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/go-json-experiment/json"
 
 	"github.com/postroad/postroad/internal/httpapi/hyvor"
 	"github.com/postroad/postroad/internal/mail"
@@ -118,4 +121,25 @@ func TestARequestThatIsTooLargeIsToldSo(t *testing.T) {
 	if w.Code != 413 || !strings.Contains(w.Body.String(), `"status":413`) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
+}
+
+func TestThereAreThirteenScopes(t *testing.T) {
+	t.Parallel()
+	h := build(t, hyvor.Bounds{})
+	all := []string{"sends.send", "sends.read", "domains.read", "domains.write", "webhooks.read", "webhooks.write", "api_keys.read", "api_keys.write", "suppressions.read", "suppressions.write",
+		"analytics.read", "project.read", "project.write"}
+	body, _ := json.Marshal(map[string]any{"name": "all", "scopes": all})
+	a := h.must(200, "", liveKey, "POST", "/api/console/api-keys", string(body))
+	var key struct {
+		Scopes []string `json:"scopes"`
+	}
+	if err := json.Unmarshal(a.Body.Bytes(), &key); err != nil || len(key.Scopes) != 13 {
+		t.Errorf("%v %s", err, a.Body)
+	}
+	for _, scope := range all {
+		if !slices.Contains(key.Scopes, scope) {
+			t.Errorf("the key lacks %s", scope)
+		}
+	}
+	h.must(422, "not a valid choice", liveKey, "POST", "/api/console/api-keys", `{"name":"x","scopes":["messages.send"]}`)
 }
