@@ -35,7 +35,7 @@ var order = []struct{ packages, why string }{
 	{"archive", "the read side: follows all the work, takes part in none"},
 	{"retention", "what is forgotten, and when: after all that makes something to forget"},
 	{"httpapi", "what HTTP dialects share"},
-	{"httpapi/v1 httpapi/hyvor httpapi/links smtpd console", "doors translate and decide nothing; one never leans on another"},
+	{"httpapi/v1 httpapi/hyvor httpapi/links httpapi/reference smtpd console", "doors translate and decide nothing; one never leans on another"},
 	{"store", "the sum of what the core asks to be remembered: the core owns the interfaces"},
 	{"store/sqlite store/postgres", "engines: nobody but the wiring knows which"},
 	{"store/storetest", "the contract as tests"},
@@ -50,7 +50,7 @@ var outside = []struct {
 	only   []string
 	why    string
 }{
-	{"net/http", []string{"httpapi", "httpapi/v1", "httpapi/hyvor", "httpapi/links", "console", "webhook", "tlspolicy", "app"}, "HTTP ends at the doors: the core must work for every dialect"},
+	{"net/http", []string{"httpapi", "httpapi/v1", "httpapi/hyvor", "httpapi/links", "httpapi/reference", "console", "webhook", "tlspolicy", "app"}, "HTTP ends at the doors: the core must work for every dialect"},
 	{"database/sql", []string{"store/sqlite", "store/postgres"}, "SQL stays in the engines"},
 	{"zombiezen.com/go/sqlite", []string{"store/sqlite"}, "SQL stays in the engines"},
 	{"modernc.org/sqlite", nil, "use zombiezen.com/go/sqlite: a direct import lets tidy move modernc's libc away from what it needs"},

@@ -22,7 +22,7 @@ type outcome struct {
 }
 
 // postroad runs one command line in this process.
-func postroad(t *testing.T, environ []string, stdin string, args ...string) outcome {
+func runCommand(t *testing.T, environ []string, stdin string, args ...string) outcome {
 	t.Helper()
 	var out, err bytes.Buffer
 	s := &surroundings{ctx: context.WithoutCancel(t.Context()), stdin: strings.NewReader(stdin), stdout: &out, stderr: &err, environ: environ}
@@ -36,7 +36,7 @@ func TestWrongUsageIsCode2AndOneSentence(t *testing.T) {
 		{"srve"}, {"serve", "--nonsense"}, {"key"}, {"key", "create", "--env", "both"}, {"send", "--subject", "x"},
 		{"send", "--to", "a@b.test"}, {"send", "--to", "a@b.test", "--key", "k", "--url", "nowhere"}, {"send", "--to", "a@b.test", "--key", "k", "--data", "{"},
 	} {
-		got := postroad(t, nil, "", args...)
+		got := runCommand(t, nil, "", args...)
 		if got.code != 2 || got.stdout != "" || strings.Count(got.stderr, "\n") != 1 || !strings.HasPrefix(got.stderr, "postroad: ") {
 			t.Errorf("%q: %+v", args, got)
 		}
@@ -46,7 +46,7 @@ func TestWrongUsageIsCode2AndOneSentence(t *testing.T) {
 func TestHelpAndVersionAreCode0OnStdout(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{nil, {"--help"}, {"serve", "--help"}, {"version"}, {"config", "describe"}, {"sink", "--list"}} {
-		if got := postroad(t, nil, "", args...); got.code != 0 || got.stdout == "" || got.stderr != "" {
+		if got := runCommand(t, nil, "", args...); got.code != 0 || got.stdout == "" || got.stderr != "" {
 			t.Errorf("%q: %+v", args, got)
 		}
 	}
@@ -54,18 +54,18 @@ func TestHelpAndVersionAreCode0OnStdout(t *testing.T) {
 
 func TestFaultsOfTheSettingsAreAllPrintedAndCode1(t *testing.T) {
 	t.Parallel()
-	got := postroad(t, []string{"POSTROAD_MX_PORT=0", "POSTROAD_LOG=loud"}, "", "config", "check")
+	got := runCommand(t, []string{"POSTROAD_MX_PORT=0", "POSTROAD_LOG=loud"}, "", "config", "check")
 	if got.code != 1 || got.stdout != "" || strings.Count(got.stderr, "\n") != 2 {
 		t.Errorf("%+v", got)
 	}
-	if got := postroad(t, []string{"POSTROAD_DATA_DIR=" + t.TempDir()}, "", "config", "check"); got.code != 0 {
+	if got := runCommand(t, []string{"POSTROAD_DATA_DIR=" + t.TempDir()}, "", "config", "check"); got.code != 0 {
 		t.Errorf("%+v", got)
 	}
 	file := filepath.Join(t.TempDir(), "my.yaml")
 	if err := os.WriteFile(file, []byte("mx_prt: 25\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got := postroad(t, nil, "", "--config", file, "config", "check"); got.code != 1 || !strings.Contains(got.stderr, "did you mean mx_port?") {
+	if got := runCommand(t, nil, "", "--config", file, "config", "check"); got.code != 1 || !strings.Contains(got.stderr, "did you mean mx_port?") {
 		t.Errorf("%+v", got)
 	}
 }
@@ -73,19 +73,19 @@ func TestFaultsOfTheSettingsAreAllPrintedAndCode1(t *testing.T) {
 func TestAKeyIsMadeWithoutAServerAndNothingElseIsOnStdout(t *testing.T) {
 	t.Parallel()
 	environ := []string{"POSTROAD_DATA_DIR=" + filepath.Join(t.TempDir(), "data")}
-	got := postroad(t, environ, "", "key", "create", "--env", "live", "--scopes", "messages.send", "--name", "ci")
+	got := runCommand(t, environ, "", "key", "create", "--env", "live", "--scopes", "messages.send", "--name", "ci")
 	if got.code != 0 || !strings.HasPrefix(got.stdout, "sk_live_") || strings.Count(got.stdout, "\n") != 1 || got.stderr != "" {
 		t.Fatalf("%+v", got)
 	}
-	if again := postroad(t, environ, "", "key", "create"); again.code != 0 || !strings.HasPrefix(again.stdout, "sk_test_") {
+	if again := runCommand(t, environ, "", "key", "create"); again.code != 0 || !strings.HasPrefix(again.stdout, "sk_test_") {
 		t.Errorf("%+v", again)
 	}
 	for _, args := range [][]string{{"--project", "none-such"}, {"--scopes", "messages.everything"}} {
-		if bad := postroad(t, environ, "", append([]string{"key", "create"}, args...)...); bad.code != 1 || bad.stdout != "" || bad.stderr == "" {
+		if bad := runCommand(t, environ, "", append([]string{"key", "create"}, args...)...); bad.code != 1 || bad.stdout != "" || bad.stderr == "" {
 			t.Errorf("%q: %+v", args, bad)
 		}
 	}
-	if status := postroad(t, environ, "", "migrate", "status"); status.code != 0 || !strings.Contains(status.stdout, "up to date") {
+	if status := runCommand(t, environ, "", "migrate", "status"); status.code != 0 || !strings.Contains(status.stdout, "up to date") {
 		t.Errorf("%+v", status)
 	}
 }
@@ -93,14 +93,14 @@ func TestAKeyIsMadeWithoutAServerAndNothingElseIsOnStdout(t *testing.T) {
 func TestMigrateStatusMakesNothing(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
-	got := postroad(t, []string{"POSTROAD_DATA_DIR=" + dir}, "", "migrate")
+	got := runCommand(t, []string{"POSTROAD_DATA_DIR=" + dir}, "", "migrate")
 	if got.code != 1 || !strings.Contains(got.stderr, "no database") {
 		t.Errorf("%+v", got)
 	}
 	if _, err := os.Stat(dir); !os.IsNotExist(err) {
 		t.Errorf("the data directory was made: %v", err)
 	}
-	if up := postroad(t, []string{"POSTROAD_DATA_DIR=" + dir}, "", "migrate", "up"); up.code != 0 || !strings.Contains(up.stdout, "up to date") {
+	if up := runCommand(t, []string{"POSTROAD_DATA_DIR=" + dir}, "", "migrate", "up"); up.code != 0 || !strings.Contains(up.stdout, "up to date") {
 		t.Errorf("%+v", up)
 	}
 }
@@ -134,7 +134,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(202)
 		_, _ = io.WriteString(w, `{"message_id":"msg_1","warnings":[{"code":"w","message":"Mind this."}]}`)
 	case strings.HasSuffix(r.URL.Path, "/events"):
-		_, _ = fmt.Fprint(w, `{"data":[{"at":"T","type":"message.queued","recipient":"a@b.test","summary":"S"}]}`)
+		_, _ = fmt.Fprint(w, `{"data":[{"at":"2026-04-19T14:30:00.000Z","type":"message.queued","recipient":"a@b.test","summary":"S"}]}`)
 	default:
 		_, _ = fmt.Fprintf(w, `{"status":%q}`, a.statuses[0])
 		if len(a.statuses) > 1 {
@@ -148,7 +148,7 @@ func TestSendTriesAgainWithOneKeyAndWaits(t *testing.T) {
 	a := &api{statuses: []string{"queued", "accepted", "delivered"}, refuse: []int{503, 500}}
 	server := httptest.NewServer(a)
 	defer server.Close()
-	got := postroad(t, []string{"POSTROAD_API_KEY=k", "POSTROAD_URL=" + server.URL}, "the text", "send", "--to", "a@b.test", "--to", "c@d.test", "--subject", "S", "--text", "-", "--wait", "delivered")
+	got := runCommand(t, []string{"POSTROAD_API_KEY=k", "POSTROAD_URL=" + server.URL}, "the text", "send", "--to", "a@b.test", "--to", "c@d.test", "--subject", "S", "--text", "-", "--wait", "delivered")
 	if got.code != 0 || !strings.HasPrefix(got.stdout, "msg_1\n") || strings.Count(got.stdout, "queued") != 1 || got.stderr != "postroad: Mind this.\n" {
 		t.Errorf("%+v", got)
 	}
@@ -161,7 +161,7 @@ func TestSendFailsWhenTheMessageEndsOtherwiseOrNotInTime(t *testing.T) {
 	t.Parallel()
 	for status, says := range map[string]string{"bounced": "the message is bounced", "deferred": "still deferred"} {
 		server := httptest.NewServer(&api{statuses: []string{status}})
-		got := postroad(t, nil, "", "send", "--url", server.URL, "--key", "k", "--to", "a@b.test", "--text", "x", "--wait", "delivered", "--timeout", "300ms")
+		got := runCommand(t, nil, "", "send", "--url", server.URL, "--key", "k", "--to", "a@b.test", "--text", "x", "--wait", "delivered", "--timeout", "300ms")
 		server.Close()
 		if got.code != 1 || !strings.Contains(got.stderr, says) {
 			t.Errorf("%s: %+v", status, got)
@@ -174,7 +174,7 @@ func TestSendPrintsEachFaultOfTheRequestAndDoesNotTryAgain(t *testing.T) {
 	a := &api{refuse: []int{422}}
 	server := httptest.NewServer(a)
 	defer server.Close()
-	got := postroad(t, nil, "", "send", "--url", server.URL, "--key", "k", "--to", "x")
+	got := runCommand(t, nil, "", "send", "--url", server.URL, "--key", "k", "--to", "x")
 	if got.code != 1 || got.stdout != "" || got.stderr != "postroad: 1 field is invalid: to (validation_failed)\npostroad: to: 'x' has no domain.\n" || a.keys != nil {
 		t.Errorf("%+v %+v", got, a.keys)
 	}

@@ -1,19 +1,16 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"os"
-	"strconv"
 	"strings"
 	"time"
+
+	client "github.com/postroad/postroad/clients/go"
 )
 
 type sendCommand struct {
@@ -29,7 +26,7 @@ type sendCommand struct {
 	Once     string        `name:"idempotency-key" placeholder:"KEY" help:"Idempotency key (default: a new one, so that the retries of this command send once)."`
 	Wait     string        `enum:"accepted,delivered,bounced," default:"" placeholder:"STATUS" help:"Wait for accepted, delivered or bounced, and print the timeline."`
 	Timeout  time.Duration `default:"60s" help:"How long to wait."`
-	URL      string        `name:"url" help:"The server (POSTROAD_URL; default http://127.0.0.1:8080)."`
+	URL      string        `name:"url" help:"The server (POSTROAD_URL or POSTROAD_BASE_URL; default http://127.0.0.1:8080)."`
 	Key      string        `help:"API key (better: POSTROAD_API_KEY, which other users of this host cannot see)."`
 }
 
@@ -37,44 +34,36 @@ type sendCommand struct {
 // --wait its events follow as they come, and another end than the one waited for is a
 // failure.
 func (c sendCommand) Run(s *surroundings) error {
-	api, err := c.client(s)
+	server, err := c.client(s)
 	if err != nil {
 		return err
 	}
-	request, err := c.request(s.stdin)
+	message, err := c.message(s.stdin)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, c.Timeout)
 	defer cancel()
-	once := c.Once
-	if once == "" {
-		once = rand.Text()
+	sent, err := server.Messages.Send(ctx, message)
+	if err != nil {
+		return inWords(err)
 	}
-	var made struct {
-		ID       string `json:"message_id"`
-		Warnings []struct{ Message string }
-	}
-	if err := api.call(ctx, "POST", "/v1/messages", once, request, &made); err != nil {
-		return err
-	}
-	fmt.Fprintln(s.stdout, made.ID)
-	for _, w := range made.Warnings {
+	fmt.Fprintln(s.stdout, sent.MessageID)
+	for _, w := range sent.Warnings {
 		fmt.Fprintln(s.stderr, "postroad: "+w.Message)
 	}
 	if c.Wait == "" {
 		return nil
 	}
-	return c.follow(ctx, api, made.ID, s.stdout)
+	return c.follow(ctx, server.Messages, sent.MessageID, s.stdout)
 }
 
-func (c sendCommand) client(s *surroundings) (*client, error) {
+func (c sendCommand) client(s *surroundings) (*client.Client, error) {
 	base, key := c.URL, c.Key
-	if base == "" {
-		base = s.getenv("POSTROAD_URL")
-	}
-	if base == "" {
-		base = "http://127.0.0.1:8080"
+	for _, name := range []string{"POSTROAD_URL", "POSTROAD_BASE_URL"} {
+		if base == "" {
+			base = s.getenv(name)
+		}
 	}
 	if key == "" {
 		key = s.getenv("POSTROAD_API_KEY")
@@ -82,177 +71,97 @@ func (c sendCommand) client(s *surroundings) (*client, error) {
 	if key == "" {
 		return nil, usageFault{errors.New("a key is needed: set POSTROAD_API_KEY, or make one with `postroad key create --env test`")}
 	}
-	if u, err := url.Parse(base); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, usageFault{fmt.Errorf("--url %q is not an address like http://127.0.0.1:8080", base)}
+	server, err := client.New(client.WithBaseURL(base), client.WithAPIKey(key), client.WithUserAgent("postroad-send"))
+	if err != nil {
+		return nil, usageFault{errors.New(strings.TrimPrefix(err.Error(), "postroad: "))}
 	}
-	return &client{base: strings.TrimRight(base, "/"), key: key}, nil
+	return server, nil
 }
 
-// request is the body of POST /v1/messages. The server judges it.
-func (c sendCommand) request(stdin io.Reader) (map[string]any, error) {
-	m := map[string]any{"to": c.To}
-	for field, text := range map[string]string{"from": c.From, "subject": c.Subject, "template": c.Template, "priority": c.Priority, "text": c.Text} {
-		if text != "" {
-			m[field] = text
-		}
-	}
+// message is what to send. The server judges it.
+func (c sendCommand) message(stdin io.Reader) (m client.Message, err error) {
+	m = client.Message{To: c.To, From: c.From, Subject: c.Subject, Text: c.Text, Template: c.Template, Tags: c.Tag, Priority: c.Priority, IdempotencyKey: c.Once}
 	if c.Text == "-" {
 		text, err := io.ReadAll(io.LimitReader(stdin, 10<<20+1))
 		if err != nil {
-			return nil, fmt.Errorf("read the text: %w", err)
+			return m, fmt.Errorf("read the text: %w", err)
 		}
-		m["text"] = string(text)
+		m.Text = string(text)
 	}
 	if c.HTML != "" {
 		html, err := os.ReadFile(c.HTML)
 		if err != nil {
-			return nil, fmt.Errorf("read the HTML: %w", err)
+			return m, fmt.Errorf("read the HTML: %w", err)
 		}
-		m["html"] = string(html)
+		m.HTML = string(html)
 	}
 	if c.Data != "" {
 		if !json.Valid([]byte(c.Data)) {
-			return nil, usageFault{errors.New("--data is not JSON")}
+			return m, usageFault{errors.New("--data is not JSON")}
 		}
-		m["template_data"] = json.RawMessage(c.Data)
-	}
-	if len(c.Tag) > 0 {
-		m["tags"] = c.Tag
+		m.TemplateData = json.RawMessage(c.Data)
 	}
 	return m, nil
 }
 
-// follow prints the events of a message until its status is the one waited for.
-func (c sendCommand) follow(ctx context.Context, api *client, id string, w io.Writer) error {
-	path, shown := "/v1/messages/"+url.PathEscape(id), 0
-	for {
-		var list struct {
-			Data []struct{ At, Type, Recipient, Summary string }
-		}
-		var message struct{ Status string }
-		if err := api.call(ctx, "GET", path, "", nil, &message); err != nil {
-			return err
-		}
-		if err := api.call(ctx, "GET", path+"/events", "", nil, &list); err != nil {
-			return err
-		}
-		for ; shown < len(list.Data); shown++ {
-			e := list.Data[shown]
-			fmt.Fprintf(w, "%s  %-10s  %s  %s\n", e.At, strings.TrimPrefix(e.Type, "message."), e.Recipient, e.Summary)
-		}
-		if message.Status == c.Wait || c.Wait == "accepted" && message.Status == "delivered" {
-			return nil
-		}
-		if final(message.Status) {
-			return fmt.Errorf("the message is %s", message.Status)
-		}
-		select {
-		case <-time.After(100 * time.Millisecond):
-		case <-ctx.Done():
-			return fmt.Errorf("after %v the message is still %s", c.Timeout, message.Status)
-		}
-	}
-}
-
-func final(status string) bool {
-	switch status {
-	case "scheduled", "queued", "accepted", "deferred", "held":
-		return false
-	}
-	return true
-}
-
-// client speaks to one server with one key.
-type client struct{ base, key string }
-
-// tries of one call; the waits between double from firstWait.
+// Between two looks at a message that is waited for.
 const (
-	tries     = 5
-	firstWait = 250 * time.Millisecond
+	firstLook = 100 * time.Millisecond
+	laterLook = 2 * time.Second
 )
 
-// call makes a request and reads the answer. What may help by trying again is tried
-// again: no connection, 429, 409 idempotency_in_progress, 503 and other 5xx; a POST is
-// safe to repeat because of its idempotency key.
-func (c *client) call(ctx context.Context, method, path, once string, body, answer any) error {
-	var text []byte
-	if body != nil {
-		var err error
-		if text, err = json.Marshal(body); err != nil {
-			return fmt.Errorf("write the request: %w", err)
+// follow prints the events of a message until its status is the one waited for.
+func (c sendCommand) follow(ctx context.Context, messages *client.Messages, id string, w io.Writer) error {
+	shown, status := 0, "on its way"
+	for wait := firstLook; ; wait = min(wait*5/4, laterLook) {
+		message, err := messages.Get(ctx, id)
+		if err != nil {
+			return c.late(ctx, status, err)
 		}
-	}
-	wait := firstWait
-	for try := 1; ; try++ {
-		after, err := c.once(ctx, method, path, once, text, answer)
-		if err == nil || after < 0 || try == tries {
-			return err
+		status = message.Status
+		events, err := messages.Events(ctx, id)
+		if err != nil {
+			return c.late(ctx, status, err)
+		}
+		for ; shown < len(events); shown++ {
+			e := events[shown]
+			fmt.Fprintf(w, "%s  %-10s  %s  %s\n", e.At.Format("2006-01-02T15:04:05.000Z07:00"), strings.TrimPrefix(e.Type, "message."), e.Recipient, e.Summary)
+		}
+		if status == c.Wait || c.Wait == "accepted" && status == client.StatusDelivered {
+			return nil
+		}
+		if client.Final(status) {
+			return fmt.Errorf("the message is %s", status)
 		}
 		select {
-		case <-time.After(max(wait, after)):
-			wait *= 2
+		case <-time.After(wait):
 		case <-ctx.Done():
-			return err
+			return c.late(ctx, status, ctx.Err())
 		}
 	}
 }
 
-// once makes one request. A negative duration says that trying again would not help.
-func (c *client) once(ctx context.Context, method, path, once string, body []byte, answer any) (time.Duration, error) {
-	r, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
-	if err != nil {
-		return -1, err
+// late tells an error of a look, or that the time to wait is over.
+func (c sendCommand) late(ctx context.Context, status string, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("after %v the message is still %s", c.Timeout, status)
 	}
-	r.Header.Set("Authorization", "Bearer "+c.key)
-	r.Header.Set("Accept", "application/json")
-	if body != nil {
-		r.Header.Set("Content-Type", "application/json")
-	}
-	if once != "" {
-		r.Header.Set("Idempotency-Key", once)
-	}
-	res, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return 0, fmt.Errorf("the server cannot be reached: %w", err)
-	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(res.Body, 64<<20))
-	if err != nil {
-		return 0, fmt.Errorf("the answer broke off: %w", err)
-	}
-	if res.StatusCode/100 == 2 {
-		if err := json.Unmarshal(text, answer); err != nil {
-			return -1, fmt.Errorf("the server answered %s, and not in JSON", res.Status)
-		}
-		return 0, nil
-	}
-	return retryAfter(res), refusal(res.Status, text)
+	return inWords(err)
 }
 
-func retryAfter(res *http.Response) time.Duration {
-	inProgress := res.StatusCode == http.StatusConflict && res.Header.Get("Retry-After") != ""
-	if res.StatusCode != http.StatusTooManyRequests && res.StatusCode < 500 && !inProgress {
-		return -1
+// inWords puts a failure into a sentence, and each field's fault on a line.
+func inWords(err error) error {
+	var e *client.Error
+	if !errors.As(err, &e) {
+		return err
 	}
-	seconds, err := strconv.Atoi(res.Header.Get("Retry-After"))
-	if err != nil || seconds < 0 || seconds > 3600 {
-		return 0
+	text := e.Message
+	if e.Code != "" {
+		text += " (" + e.Code + ")"
 	}
-	return time.Duration(seconds) * time.Second
-}
-
-// refusal puts a problem (RFC 9457) into a sentence, and each field's fault on a line.
-func refusal(status string, text []byte) error {
-	var p struct {
-		Code, Detail string
-		Errors       []struct{ Field, Message string }
-	}
-	if json.Unmarshal(text, &p) != nil || p.Detail == "" {
-		return fmt.Errorf("the server answered %s", status)
-	}
-	lines := []string{fmt.Sprintf("%s (%s)", strings.TrimSuffix(p.Detail, "."), p.Code)}
-	for _, e := range p.Errors {
-		lines = append(lines, e.Field+": "+e.Message)
+	lines := []string{text}
+	for _, f := range e.Errors {
+		lines = append(lines, f.Field+": "+f.Message)
 	}
 	return errors.New(strings.Join(lines, "\n"))
 }

@@ -9,30 +9,44 @@ import (
 
 	"github.com/postroad/postroad/internal/config"
 	"github.com/postroad/postroad/internal/console"
+	"github.com/postroad/postroad/internal/httpapi/hyvor"
 	linksdoor "github.com/postroad/postroad/internal/httpapi/links"
+	"github.com/postroad/postroad/internal/httpapi/reference"
 )
+
+// door serves the paths it owns.
+type door struct {
+	owns func(path string) bool
+	http.Handler
+}
+
+// doors are those beside the API, less the console.
+func doors(dialect, links, docs http.Handler) []door {
+	return []door{{hyvor.Owns, dialect}, {linksdoor.Owns, links}, {reference.Owns, docs}}
+}
 
 // newHandler puts what the server answers itself beside the API, which takes all the
 // rest: an unknown path is its 404 in JSON. A map look-up of the exact path comes before the API's
 // own routing, so that sending pays nothing for the probes.
-func newHandler(api, links http.Handler, ready, metrics http.Handler) http.Handler {
+func newHandler(api, ready, metrics http.Handler, beside []door) http.Handler {
 	own := map[string]http.Handler{
 		"/healthz": readOnly(http.HandlerFunc(serveHealth)),
 		"/readyz":  readOnly(ready),
 		"/metrics": readOnly(metrics),
 	}
-	page := console.Handler()
+	beside = append(beside, door{console.Owns, console.Handler()})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch h := own[r.URL.Path]; {
-		case h != nil:
+		if h := own[r.URL.Path]; h != nil {
 			h.ServeHTTP(w, r)
-		case linksdoor.Owns(r.URL.Path):
-			links.ServeHTTP(w, r)
-		case console.Owns(r.URL.Path):
-			page.ServeHTTP(w, r)
-		default:
-			api.ServeHTTP(w, r)
+			return
 		}
+		for i := range beside {
+			if beside[i].owns(r.URL.Path) {
+				beside[i].ServeHTTP(w, r)
+				return
+			}
+		}
+		api.ServeHTTP(w, r)
 	})
 }
 

@@ -15,9 +15,10 @@ func answer(code int) http.Handler {
 
 func TestProbesAndPageAreAnsweredHereAndAllElseByTheAPI(t *testing.T) {
 	t.Parallel()
-	h := newHandler(answer(418), answer(202), answer(201), answer(203))
-	for path, want := range map[string]int{"/healthz": 200, "/readyz": 201, "/metrics": 203, "/": 200, "/console.js": 200, "/p/default/messages/msg_1": 200, "/p": 418, "/u/x": 202, "/c/x": 202, "/o/x": 202, "/u/": 418,
-		"/v1/messages": 418, "/nonsense": 418, "/healthz/": 418, "/readyzz": 418} {
+	h := newHandler(answer(418), answer(201), answer(203), doors(answer(204), answer(202), answer(205)))
+	for path, want := range map[string]int{"/healthz": 200, "/readyz": 201, "/metrics": 203, "/": 200, "/console.js": 200, "/p/default/messages/msg_1": 200, "/p": 418,
+		"/u/x": 202, "/c/x": 202, "/o/x": 202, "/u/": 418, "/openapi.json": 205, "/openapi.yaml": 205, "/docs": 205, "/docs/errors": 205, "/docsx": 418, "/openapi": 418,
+		"/v1/messages": 418, "/nonsense": 418, "/healthz/": 418, "/readyzz": 418, "/api/health": 204, "/api/console/sends": 204, "/api": 418, "/apis/x": 418} {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
 		if w.Code != want {

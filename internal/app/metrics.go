@@ -27,6 +27,7 @@ type measured struct {
 	queue func() queue.Stats
 	depth func(context.Context) ([]queue.Depth, error)
 	door  func() httpapi.Stats
+	hooks hookMeter
 	smtp  func() smtpd.Stats
 	now   func() time.Time
 	log   *slog.Logger
@@ -84,6 +85,9 @@ func (m *measured) Describe(to chan<- *prometheus.Desc) {
 		descLanes, descSessions, descWaiting, descSMTP, descSMTPConns, descSMTPTaken, descSMTPKeys, descSMTPPanics, descBuild} {
 		to <- d
 	}
+	for _, d := range hookDescs {
+		to <- d
+	}
 }
 
 // Collect reads the parts' counters once for a scrape.
@@ -102,6 +106,7 @@ func (m *measured) Collect(to chan<- prometheus.Metric) {
 	m.collectSMTP(count, gauge)
 	q := m.queue()
 	m.collectQueue(q, count, gauge)
+	m.collectHooks(to, count, gauge)
 	collectLanes(q.Lanes, gauge)
 	for _, d := range m.depthNow() {
 		place := d.Wait.String()

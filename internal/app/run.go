@@ -46,13 +46,15 @@ func (sv *server) run(soft, hard context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	upkeep, work, doors := newGroup(context.Background()), newGroup(context.Background()), newGroup(context.Background())
+	upkeep, work, hooks, doors := newGroup(context.Background()), newGroup(context.Background()), newGroup(context.Background()), newGroup(context.Background())
 	upkeep.run("keys", sv.access.Run)
 	upkeep.run("domains", sv.domains.Run)
 	upkeep.run("retention", sv.forget.Run)
 	work.run("queue", sv.queue.Run)
 	work.run("jobs", sv.jobs.Run)
 	work.run("visits", sv.visits.Run)
+	hooks.run("webhooks", sv.hooks.Run)
+	work.run("events", sv.events.Run)
 	doors.run("http", serveOn(sv.http, sv.listener))
 	sv.smtp.run(upkeep, doors)
 	sv.openSocket(doors)
@@ -65,6 +67,7 @@ func (sv *server) run(soft, hard context.Context, o Options) error {
 	case <-soft.Done():
 	case <-upkeep.ctx.Done():
 	case <-work.ctx.Done():
+	case <-hooks.ctx.Done():
 	case <-doors.ctx.Done():
 	}
 	began := time.Now()
@@ -78,9 +81,10 @@ func (sv *server) run(soft, hard context.Context, o Options) error {
 	sv.closeDoors(hard)
 	doors.stop()
 	work.stop()
+	hooks.stop() // after the queue: what its last results owe is still posted, or at the next start
 	upkeep.stop()
 	sv.log.Info("stopped", "after", time.Since(began).Round(time.Millisecond).String())
-	return errors.Join(work.failure(), upkeep.failure(), doors.failure())
+	return errors.Join(work.failure(), hooks.failure(), upkeep.failure(), doors.failure())
 }
 
 // serveOn gives the Run of an HTTP server on a listener.

@@ -17,9 +17,12 @@ import (
 	"github.com/postroad/postroad/internal/deliver"
 	"github.com/postroad/postroad/internal/dkim"
 	"github.com/postroad/postroad/internal/dns"
+	"github.com/postroad/postroad/internal/eventlog"
 	"github.com/postroad/postroad/internal/feedback"
 	"github.com/postroad/postroad/internal/httpapi"
+	"github.com/postroad/postroad/internal/httpapi/hyvor"
 	linksdoor "github.com/postroad/postroad/internal/httpapi/links"
+	"github.com/postroad/postroad/internal/httpapi/reference"
 	v1 "github.com/postroad/postroad/internal/httpapi/v1"
 	"github.com/postroad/postroad/internal/job"
 	"github.com/postroad/postroad/internal/lane"
@@ -35,6 +38,7 @@ import (
 	"github.com/postroad/postroad/internal/submit"
 	"github.com/postroad/postroad/internal/tracking"
 	"github.com/postroad/postroad/internal/visit"
+	"github.com/postroad/postroad/internal/webhook"
 )
 
 // server is all the parts of one process.
@@ -53,8 +57,11 @@ type server struct {
 	tokens   *tracking.Tokens
 	jobs     *job.Service
 	visits   *visit.Gatherer
+	events   *eventlog.Service
 	queue    *queue.Queue
 	library  *render.Library
+	poster   *webhook.Client
+	hooks    *webhook.Service
 	door     *httpapi.Door
 	ready    *readiness
 	http     *http.Server
@@ -82,6 +89,7 @@ func newServer(ctx context.Context, s *config.Settings, o Options, log *slog.Log
 	sv.url = cmp.Or(s.HTTP.PublicURL, urlOf(sv.own))
 	sv.buildDecisions()
 	sv.buildQueue()
+	sv.buildHooks()
 	sv.buildDoors()
 	return sv, nil
 }
@@ -91,6 +99,9 @@ func (sv *server) close() error {
 	var errs []error
 	if sv.listener != nil {
 		_ = sv.listener.Close() // the HTTP server closed it, unless it never ran
+	}
+	if sv.poster != nil {
+		sv.poster.Close()
 	}
 	sv.smtp.close()
 	if sv.resolver != nil {
@@ -203,6 +214,7 @@ func (sv *server) buildDoors() {
 		Marking:  submit.Marking{Base: sv.url},
 		Renderer: render.New(sv.library), Now: sv.now, Log: sv.log})
 	sv.visits = visit.New(visit.Options{Store: sv.store, Log: sv.log})
+	sv.events = eventlog.NewService(eventlog.Options{Store: sv.store, Wake: sv.store.Wake, BaseURL: sv.url, Log: sv.log})
 	wishes := feedback.NewService(sv.store, sv.now)
 	sv.jobs = job.NewService(job.Options{Store: sv.store, Dir: filepath.Join(s.Storage.DataDir, "jobs"), Node: sv.queue.Node(), Now: sv.now, Log: sv.log})
 	sv.door = httpapi.New(httpapi.Options{Access: sv.access, Memory: sv.store, PublicURL: sv.url, MaxBody: int64(s.HTTP.MaxBody), Now: sv.now, Log: sv.log})
@@ -212,13 +224,23 @@ func (sv *server) buildDoors() {
 	reading.Now = sv.now
 	api := v1.New(v1.Options{
 		Door: sv.door, Access: sv.access, Limits: sv.access.Limits(), Submitter: submitter,
-		Archive: reading, Erasures: sv.forget, Orders: sv.queue, Domains: sv.domains, Suppressions: wishes, Jobs: sv.jobs, Templates: sv.library, Links: links,
+		Archive: reading, Erasures: sv.forget, Orders: sv.queue, Domains: sv.domains, Suppressions: wishes, Jobs: sv.jobs,
+		Templates: sv.library, Links: links, Webhooks: sv.hooks, HookURLs: sv.poster, Events: sv.events,
 		Secret: sv.ring.Derive("cursors"), Wake: sv.store.Wake, Health: sv.health,
 		Version: v1.Version{Version: b.Version, Commit: b.Commit, Go: b.Go},
 	})
+	dialect := hyvor.New(hyvor.Options{Door: sv.door, Access: sv.access, Limits: sv.access.Limits(), Submitter: submitter, Archive: reading,
+		Orders: sv.queue, Domains: sv.domains, Suppressions: wishes, Store: sv.store, Bounds: hyvorBounds(s.Hyvor)})
 	linkDoor := linksdoor.New(linksdoor.Options{Tokens: sv.tokens, Wishes: wishes, Visitors: sv.visits, Now: sv.now, Log: sv.log})
 	sv.ready = &readiness{ping: sv.store.Ping, schema: sv.store.Schema, floor: int64(s.Storage.DiskFloor), now: sv.now, log: sv.log,
 		free: func() (int64, error) { return freeSpace(s.Storage.DataDir) }}
-	metrics := newMetrics(&measured{queue: sv.queue.Stats, depth: sv.store.Depth, door: sv.door.Stats, smtp: sv.smtp.server.Stats, now: sv.now, log: sv.log})
-	sv.http = sv.door.Server(newHandler(api, linkDoor, sv.ready, guardMetrics(metrics, s.HTTP)))
+	metrics := newMetrics(&measured{queue: sv.queue.Stats, depth: sv.store.Depth, door: sv.door.Stats, hooks: sv.hooks, smtp: sv.smtp.server.Stats, now: sv.now, log: sv.log})
+	sv.http = sv.door.Server(newHandler(api, sv.ready, guardMetrics(metrics, s.HTTP), doors(dialect, linkDoor, reference.New(sv.door))))
+	sv.http.RegisterOnShutdown(sv.events.Stop) // else waiting readers would hold up the stop
+}
+
+// hyvorBounds are the Hyvor dialect's settings.
+func hyvorBounds(s config.Hyvor) hyvor.Bounds {
+	return hyvor.Bounds{Recipients: s.MaxRecipients, Size: int64(s.MaxSize), Attachments: s.MaxAttachments, Keys: s.MaxKeys, RequireAllowedIPs: s.AllowedIPs,
+		Sends: hyvor.Rate{Count: s.SendsLimit.Count, Window: s.SendsLimit.Window}, Key: hyvor.Rate{Count: s.KeyLimit.Count, Window: s.KeyLimit.Window}}
 }

@@ -45,6 +45,12 @@ type Query struct {
 	SMTPCode      int
 	Metadata      map[string]string
 
+	// Parts of texts, in any case of ASCII letters.
+	FromPart, RecipientPart, SubjectPart string
+	// Exhausted says which Bounced recipients are meant among Statuses: those whose retries
+	// were used up, or the others. Nil: both.
+	Exhausted *bool
+
 	Ascending bool
 	Limit     int
 	After     int64 // row of the last one seen: goes on behind it in the order asked; 0 = from the start
@@ -64,5 +70,6 @@ type Record struct {
 // AttemptOf is an attempt with the delivery it was made for.
 type AttemptOf struct {
 	mail.Attempt
+	Row       int64
 	Recipient mail.ID
 }

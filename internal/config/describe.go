@@ -13,6 +13,8 @@ var sectionWords = map[string]string{
 	"Keys":       "Keys made at first start",
 	"Delivery":   "The way to the recipients' servers",
 	"Submission": "The door for what speaks SMTP",
+	"Hooks":      "Webhooks",
+	"Hyvor":      "The Hyvor Relay dialect",
 	"Running":    "The process",
 	"Later":      "Known names of parts that are not built yet",
 }

@@ -18,6 +18,8 @@ func (r *reading) judge(s *Settings) {
 	r.judgeHTTP(&s.HTTP)
 	r.judgeKeys(&s.Keys)
 	r.judgeDelivery(&s.Delivery)
+	r.judgeHooks(&s.Hooks)
+	r.judgeHyvor(&s.Hyvor)
 	r.judgeSubmission(s)
 	r.judgeRunning(&s.Running)
 }
@@ -67,6 +69,13 @@ func (r *reading) judgeHTTP(s *HTTP) {
 	within(r, "max_body", s.MaxBody, 64<<10, 50<<20)
 }
 
+func (r *reading) judgeHyvor(s *Hyvor) {
+	within(r, "hyvor_max_recipients", s.MaxRecipients, 1, 1000)
+	within(r, "hyvor_max_size", s.MaxSize, 64<<10, 50<<20)
+	within(r, "hyvor_max_attachments", s.MaxAttachments, 1, 100)
+	within(r, "hyvor_max_keys", s.MaxKeys, 1, 10_000)
+}
+
 // judgeListen wants host:port; the host may be empty (all addresses).
 func (r *reading) judgeListen(key, addr string) {
 	host, port, err := net.SplitHostPort(addr)
@@ -112,14 +121,27 @@ func (r *reading) judgeDelivery(s *Delivery) {
 }
 
 func (r *reading) judgeSchedule(waits []time.Duration) {
-	if len(waits) == 0 || len(waits) > 50 {
+	if len(waits) == 0 {
 		r.wrong("retry_schedule", "must have 1 to 50 waits")
+	}
+	r.judgeWaits("retry_schedule", waits)
+}
+
+// judgeWaits looks at each wait of a schedule; none is for the caller to judge.
+func (r *reading) judgeWaits(key string, waits []time.Duration) {
+	if len(waits) > 50 {
+		r.wrong(key, "must have 1 to 50 waits")
 	}
 	for _, wait := range waits {
 		if wait < 10*time.Millisecond || wait > 7*24*time.Hour {
-			r.wrong("retry_schedule", "%v must be from 10ms to 168h", wait)
+			r.wrong(key, "%v must be from 10ms to 168h", wait)
 		}
 	}
+}
+
+func (r *reading) judgeHooks(s *Hooks) {
+	r.judgeWaits("webhook_schedule", s.Schedule)
+	within(r, "webhook_probe", s.Probe, 10*time.Millisecond, time.Hour)
 }
 
 // judgeSubmission leaves the address of a closed door empty.

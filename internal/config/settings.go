@@ -15,6 +15,8 @@ type Settings struct {
 	Keys       Keys
 	Delivery   Delivery
 	Submission Submission
+	Hooks      Hooks
+	Hyvor      Hyvor
 	Running    Running
 	Later      Later
 
@@ -59,6 +61,23 @@ type Delivery struct {
 	SoftStop        time.Duration    `key:"soft_stop" default:"30s" is:"How long a stop waits for what is on the wire. Then it is cut; a second signal cuts at once."`
 }
 
+// Hooks are webhooks: what is posted to projects' own URLs.
+type Hooks struct {
+	Schedule []time.Duration `key:"webhook_schedule" default:"" unset:"30s,5m,30m,2h,5h,10h,14h,20h,24h" is:"Waits between tries to post an event, each with 10 % jitter. After the last one the delivery is failed. Unset, endpoints of the Hyvor format have that dialect's own; set, it counts for all."`
+	Probe    time.Duration   `key:"webhook_probe" default:"1m" is:"How often a webhook that failed ten times in a row is tried with one event. The others wait without using up tries."`
+}
+
+// Hyvor is the console API of Hyvor Relay under /api/console.
+type Hyvor struct {
+	SendsLimit     Rate  `key:"hyvor_sends_limit" default:"10/1s" is:"Sends of one project and environment in the Hyvor dialect. 0 is unlimited."`
+	KeyLimit       Rate  `key:"hyvor_key_limit" default:"100/1m" is:"All other requests of one key in the Hyvor dialect. 0 is unlimited."`
+	AllowedIPs     bool  `key:"hyvor_require_allowed_ips" default:"false" is:"Refuse to make keys for sends without an address list in the Hyvor dialect."`
+	MaxRecipients  int   `key:"hyvor_max_recipients" default:"20" is:"Recipients of one send in the Hyvor dialect, cc and bcc included."`
+	MaxSize        Bytes `key:"hyvor_max_size" default:"10MB" is:"Largest mail in the Hyvor dialect, before signing; and the most characters of one attachment's base64."`
+	MaxAttachments int   `key:"hyvor_max_attachments" default:"10" is:"Attachments of one send in the Hyvor dialect."`
+	MaxKeys        int   `key:"hyvor_max_keys" default:"10" is:"API keys that a project's environment may have made through the Hyvor dialect."`
+}
+
 // Submission is the door for what speaks SMTP.
 type Submission struct {
 	Addr          string `key:"submission_addr" default:"127.0.0.1:1587" is:"SMTP submission with STARTTLS; 587 in production. 'off' closes this door. Without TLS a password is taken from this host only."`
@@ -83,13 +102,10 @@ type Running struct {
 
 // Later are names of the contract whose parts are not built yet.
 type Later struct {
-	InboundAddr     string `key:"inbound_addr" default:"" unset:"off" later:"yes" is:"Bounce and complaint reports by SMTP; port 25 in production."`
-	AdminPassword   string `key:"admin_password" default:"" secret:"yes" later:"yes" is:"First login of the console."`
-	HyvorSendsLimit Rate   `key:"hyvor_sends_limit" default:"10/1s" later:"yes" is:"Sends of one project in the Hyvor dialect."`
-	HyvorKeyLimit   Rate   `key:"hyvor_key_limit" default:"100/1m" later:"yes" is:"Requests of one key in the Hyvor dialect."`
-	HyvorAllowedIPs bool   `key:"hyvor_require_allowed_ips" default:"false" later:"yes" is:"Refuse keys without an address list for sends in the Hyvor dialect."`
+	InboundAddr   string `key:"inbound_addr" default:"" unset:"off" later:"yes" is:"Bounce and complaint reports by SMTP; port 25 in production."`
+	AdminPassword string `key:"admin_password" default:"" secret:"yes" later:"yes" is:"First login of the console."`
 }
 
 // clientNames are environment variables of the commands that talk to a server
 // (postroad send); they are not settings of the server and are not refused.
-var clientNames = []string{"POSTROAD_URL", "POSTROAD_API_KEY", "POSTROAD_CONFIG"}
+var clientNames = []string{"POSTROAD_URL", "POSTROAD_BASE_URL", "POSTROAD_API_KEY", "POSTROAD_CONFIG"}

@@ -13,8 +13,8 @@ type Entry struct {
 	Project mail.ID // public id of the owner's project
 	// Message and Delivery are what a message.* event is about: nil for other events, and
 	// for those whose message retention has removed.
-	Message  *mail.Message // without content; shared by the entries of one message
-	Delivery *mail.Delivery
+	Message  *mail.Message  // without content; shared by the entries of one message
+	Delivery *mail.Delivery // without what its attempts tell
 }
 
 // Store is what the log asks to be remembered.
@@ -26,8 +26,10 @@ type Store interface {
 	Log(ctx context.Context, q Query) (entries []Entry, seen int64, err error)
 	// LogEntry gives one entry; mail.ErrNotFound.
 	LogEntry(ctx context.Context, owner mail.Owner, id mail.ID) (Entry, error)
-	// LogBounds tells the positions an owner's reader can stand at: oldest is that of the
-	// oldest event still kept, newest that of the last committed one, of any owner.
+	// LogBounds tells between which positions an owner's log is whole: retention has removed
+	// nothing at oldest or behind it, and newest is the last committed one, of any owner.
+	// Who reads on from before oldest-1 has missed events, and from behind newest is in
+	// another log: an older copy was put back.
 	LogBounds(ctx context.Context, owner mail.Owner) (oldest, newest int64, err error)
 }
 
@@ -37,7 +39,7 @@ type Query struct {
 	All           bool // of every owner: what the relay reads
 	After         int64
 	Limit         int
-	Types         []string // exact names, "message.*" or "*"
+	Types         []string // exact names, "message.*" or "*"; see MatchType
 	Message       mail.ID
 	Recipient     string // folded
 	Tag           string

@@ -119,7 +119,7 @@ func NewImport(r io.Reader, o ImportOptions) (*Import, error) {
 	in.csv.TrimLeadingSpace = in.csv.Comma != '\t' // it would take an empty field for a blank
 	first, err := in.csv.Read()
 	if err == io.EOF {
-		return nil, &mail.Error{Code: "invalid_value", Status: 422, Message: "The file is empty."}
+		return nil, &mail.Error{Code: "invalid_value", Status: 422, Pointer: "#", Message: "The file is empty."}
 	}
 	if err != nil {
 		return nil, err
@@ -157,7 +157,7 @@ func (in *Import) readColumns(first []string) error {
 		return nil
 	}
 	if _, err := mail.ParseAddress(first[0]); err != nil {
-		return &mail.Error{Code: "invalid_value", Status: 422, Message: "The first line names no column 'email' and begins with no address. Name the columns, e.g.: email,reason,topic,created_at"}
+		return &mail.Error{Code: "invalid_value", Status: 422, Pointer: "#", Message: "The first line names no column 'email' and begins with no address. Name the columns, e.g.: email,reason,topic,created_at"}
 	}
 	in.columns, in.pending = nil, first
 	in.at.address = 0

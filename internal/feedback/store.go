@@ -74,7 +74,10 @@ type Query struct {
 	Topic        string
 	Source       string
 	CreatedAfter time.Time
-	Search       string // part of the address
+	Search       string   // part of the address
+	Kinds        []string // any of these
+	NotKinds     []string // none of these
+	Offset       int      // how many to pass over
 	Limit        int
 	After        int64 // row of the last one seen
 	Ascending    bool

@@ -119,7 +119,9 @@ func (c *Call) head(status int, contentType []string) {
 		h["Content-Type"] = contentType
 	}
 	h["X-Request-Id"] = []string{c.RequestID}
-	h["Cache-Control"] = noStore
+	if h["Cache-Control"] == nil {
+		h["Cache-Control"] = noStore
+	}
 	h["X-Content-Type-Options"] = noSniff
 	h["X-Frame-Options"] = frameDeny
 	if h["X-Should-Retry"] == nil {
@@ -149,7 +151,8 @@ func (c *Call) rateHeaders(h http.Header) {
 	b = strconv.AppendInt(b, int64(s.Reset), 10)
 	ends[2] = len(b)
 	b = append(append(append(b, '"'), s.Policy...), `";q=`...)
-	b = append(strconv.AppendInt(b, int64(s.Limit), 10), ";w=60"...)
+	b = append(strconv.AppendInt(b, int64(s.Limit), 10), ";w="...)
+	b = strconv.AppendInt(b, int64(s.Seconds()), 10)
 	ends[3] = len(b)
 	b = append(append(append(b, '"'), s.Policy...), `";r=`...)
 	b = append(strconv.AppendInt(b, int64(s.Remaining), 10), ";t="...)
@@ -168,7 +171,7 @@ func (c *Call) rateHeaders(h http.Header) {
 // lookStanding is for answers given before anything was drawn.
 func (c *Call) lookStanding() project.Standing {
 	if c.known {
-		return c.door.limits.Look(c.Who, c.Arrived)
+		return c.look()
 	}
 	return c.door.limits.TakeAddress(c.IP, c.Arrived)
 }

@@ -33,7 +33,9 @@ func recycle(b *[]byte) {
 func (c *Call) readBody() bool {
 	switch c.R.Method {
 	case http.MethodGet, http.MethodHead, http.MethodDelete:
-		return true
+		if !c.route.Body {
+			return true
+		}
 	}
 	if c.route.NoBody || c.R.Body == nil || c.R.ContentLength == 0 && !c.route.NoJSON {
 		return true

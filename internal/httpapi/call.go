@@ -24,6 +24,7 @@ type Call struct {
 	Body      []byte // whole, unpacked; nil when there was none
 
 	door     *Door
+	dialect  *Dialect // nil: /v1
 	route    *Route
 	params   [maxParams]string
 	allow    []string
@@ -49,6 +50,9 @@ func (c *Call) Param(i int) string { return c.params[i] }
 func (c *Call) enter() bool {
 	if c.route.Public {
 		return c.drawAddress()
+	}
+	if c.dialect != nil {
+		return c.enterDialect()
 	}
 	fault := c.authenticate()
 	c.timing.mark("auth", c.door.now().Sub(c.Arrived))
@@ -83,7 +87,7 @@ func (c *Call) authenticate() *mail.Error {
 // more: unknown routes and methods.
 func (c *Call) identify() {
 	if c.authenticate() == nil {
-		c.standing, c.drawn = c.door.limits.Take(c.Who, c.Arrived), true
+		c.standing, c.drawn = c.take(), true
 		return
 	}
 	c.standing, c.drawn = c.door.limits.TakeAddress(c.IP, c.Arrived), true
@@ -108,7 +112,7 @@ func (c *Call) Admit() bool { return c.Draw() || c.RefuseRate() }
 
 // Draw is Admit without the answer.
 func (c *Call) Draw() bool {
-	c.standing, c.drawn = c.door.limits.Take(c.Who, c.Arrived), true
+	c.standing, c.drawn = c.take(), true
 	return c.standing.OK
 }
 
@@ -123,8 +127,8 @@ func (c *Call) Refuse(err error) bool {
 
 // Excuse gives back what Admit drew: the answer was a replay.
 func (c *Call) Excuse() {
-	c.door.limits.GiveBack(c.Who)
-	c.standing = c.door.limits.Look(c.Who, c.Arrived)
+	c.giveBack()
+	c.standing = c.look()
 }
 
 func (c *Call) drawAddress() bool {

@@ -135,14 +135,14 @@ func (d *Door) Server(h http.Handler) *http.Server {
 // Handler serves a dialect's routes. Whatever is not among them is answered in JSON.
 func (d *Door) Handler(routes []Route) http.Handler {
 	r := newRouter(routes)
-	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { d.serve(r, w, req) })
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { d.serve(r, nil, w, req) })
 }
 
 var calls = sync.Pool{New: func() any { return new(Call) }}
 
-func (d *Door) serve(r *router, w http.ResponseWriter, req *http.Request) {
+func (d *Door) serve(r *router, in *Dialect, w http.ResponseWriter, req *http.Request) {
 	c := calls.Get().(*Call)
-	*c = Call{door: d, W: w, R: req, Arrived: d.now(), IP: clientAddress(req.RemoteAddr)}
+	*c = Call{door: d, dialect: in, W: w, R: req, Arrived: d.now(), IP: clientAddress(req.RemoteAddr)}
 	c.RequestID = requestID(req.Header, c.Arrived)
 	d.counts.requests.Add(1)
 	defer d.close(c)

@@ -128,7 +128,7 @@ func (c *Call) failOurs(err error) {
 // failOne answers a fault that has a status of its own; any other is a field's.
 func (c *Call) failOne(e *mail.Error) {
 	k, known := kinds[e.Code]
-	if !known && e.Status == 0 || k.status == 422 && e.Pointer != "" {
+	if !known && (e.Status == 0 || e.Status == http.StatusUnprocessableEntity) || k.status == 422 && e.Pointer != "" {
 		c.failFields(mail.Faults{e})
 		return
 	}
@@ -139,7 +139,7 @@ func (c *Call) failOne(e *mail.Error) {
 	if e.Code == "insufficient_scope" {
 		p.Extra = append(p.Extra, Extra{"required_scope", e.Suggestion})
 	}
-	if k.status == http.StatusServiceUnavailable || e.Code == "idempotency_in_progress" {
+	if k.status == http.StatusServiceUnavailable || k.status == http.StatusTooManyRequests || e.Code == "idempotency_in_progress" {
 		p.RetryAfter = 1
 	}
 	c.Problem(p)
@@ -160,11 +160,19 @@ func (c *Call) failFields(f mail.Faults) {
 	if len(f) == 1 {
 		detail = "1 field is invalid: "
 	}
-	c.Problem(Problem{Code: "validation_failed", Detail: detail + strings.Join(names, ", "), Faults: f})
+	detail += strings.Join(names, ", ")
+	if len(names) == 0 {
+		detail = f[0].Message // of the whole body
+	}
+	c.Problem(Problem{Code: "validation_failed", Detail: detail, Faults: f})
 }
 
 // Problem answers with a problem.
 func (c *Call) Problem(p Problem) {
+	if c.dialect != nil {
+		c.dialect.Problem(c, p)
+		return
+	}
 	k, known := kinds[p.Code]
 	if !known {
 		k = kind{status: 422, title: p.Code}

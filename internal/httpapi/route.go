@@ -18,6 +18,8 @@ type Route struct {
 	Once bool
 	// NoBody: a body, if there is one, is not read.
 	NoBody bool
+	// Body: a body is read whatever the method, GET and DELETE too.
+	Body bool
 	// Streams are media types of bodies that are not read but left to the handler, which
 	// finds them in Call.Reader. JSON is read as ever unless NoJSON is set.
 	Streams []string

@@ -1,5 +1,5 @@
-// Package job does work that takes longer than a request: so far the import of suppression
-// lists.
+// Package job does work that takes longer than a request: the import of suppression
+// lists. Jobs of webhooks (replays) are kept with the others and done by package webhook.
 //
 //	Spool     the request's body goes to a file; nothing of it is held in memory
 //	Start     the job is remembered: queued; the caller is told 202

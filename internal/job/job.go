@@ -16,8 +16,12 @@ const (
 	Cancelled = "cancelled"
 )
 
-// ImportSuppressions is the type of jobs that read a list of suppressions.
-const ImportSuppressions = "suppressions.import"
+// The types of jobs: what reads a list of suppressions is done here, what posts events to a
+// webhook again by package webhook.
+const (
+	ImportSuppressions = "suppressions.import"
+	ReplayWebhook      = "webhooks.replay"
+)
 
 // Job is one piece of work and how far it is.
 type Job struct {
@@ -32,10 +36,11 @@ type Job struct {
 
 // Facts are what a job is about and what came of it; stored as JSON.
 type Facts struct {
-	Preset string `json:"preset,omitzero"`
-	Reason string `json:"reason,omitzero"`
-	Topic  string `json:"topic,omitzero"`
-	By     string `json:"by,omitzero"`
+	Preset string  `json:"preset,omitzero"`
+	Reason string  `json:"reason,omitzero"`
+	Topic  string  `json:"topic,omitzero"`
+	By     string  `json:"by,omitzero"`
+	Replay *Replay `json:"replay,omitzero"`
 
 	Done       int64     `json:"done"`  // records
 	Total      int64     `json:"total"` // records, about, until it is done
@@ -46,6 +51,20 @@ type Facts struct {
 	Error      string    `json:"error,omitzero"`  // why it failed
 	StartedAt  time.Time `json:"started_at,omitzero"`
 	FinishedAt time.Time `json:"finished_at,omitzero"`
+}
+
+// Replay says which events are posted again, and how far that is.
+type Replay struct {
+	Webhook string    `json:"webhook"` // "wh_…"
+	Since   time.Time `json:"since,omitzero"`
+	Until   time.Time `json:"until,omitzero"`
+	Types   []string  `json:"types,omitzero"`
+	Status  string    `json:"status,omitzero"` // of their hooks; "" = also events without any
+	// From and To bound the positions, To excluded; 0: no bound. What the webhook missed while
+	// it was disabled is between such two.
+	From int64 `json:"from,omitzero"`
+	To   int64 `json:"to,omitzero"`
+	At   int64 `json:"at,omitzero"` // the last position looked at
 }
 
 // Fault is what is wrong with one record.

@@ -173,6 +173,9 @@ func (s *Service) Run(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return nil
 			}
+			if open[i].Type == ReplayWebhook { // package webhook's
+				continue
+			}
 			worked = s.work(ctx, open[i]) || worked
 		}
 		if worked {

@@ -1,6 +1,10 @@
 package mail
 
-import "time"
+import (
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
 
 // EventType is the name of a fact told to the outside.
 type EventType string
@@ -25,10 +29,18 @@ const (
 	EventSuppressionDeleted EventType = "suppression.deleted"
 	EventDomainCreated      EventType = "domain.created"
 	EventDomainVerified     EventType = "domain.verified"
+	EventDomainDegraded     EventType = "domain.degraded"
+	EventDomainFailed       EventType = "domain.failed"
 	EventDomainDeleted      EventType = "domain.deleted"
 	EventTemplatePublished  EventType = "template.published"
 	EventKeyCreated         EventType = "api_key.created"
+	EventKeyRotated         EventType = "api_key.rotated"
 	EventKeyRevoked         EventType = "api_key.revoked"
+	EventKeyExpiring        EventType = "api_key.expiring"
+	EventWebhookFailing     EventType = "webhook.failing" // for an hour, a day, four days
+	EventWebhookDisabled    EventType = "webhook.disabled"
+	EventWebhookRecovered   EventType = "webhook.recovered"
+	EventWebhookTest        EventType = "webhook.test" // an example asked for; never in the log
 )
 
 // Event is a fact, committed with the change it tells of.
@@ -86,4 +98,6 @@ type Detail struct {
 	UserAgent     string        `json:"user_agent,omitzero"`
 	URL           string        `json:"url,omitzero"`    // followed
 	Object        string        `json:"object,omitzero"` // id of the domain, key … they are about
+	// Facts are that domain, key … as it was then: see the About functions of eventlog.
+	Facts jsontext.Value `json:"facts,omitzero"`
 }

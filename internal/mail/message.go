@@ -114,6 +114,22 @@ type Delivery struct {
 	CompletedAt  time.Time
 }
 
+// GaveUp tells of a delivery that ended although its recipient's site did not refuse it for
+// good: its retries were used up, its time ran out, somebody stopped it, or it was a fault
+// of ours. It may be tried again.
+func (d *Delivery) GaveUp() bool {
+	switch d.Status {
+	case Failed, Expired, Cancelled:
+		return true
+	case Bounced:
+		return d.Bounce != nil && d.Bounce.Reason == BounceExhausted
+	}
+	return false
+}
+
+// BounceExhausted is the reason of a bounce after the last retry.
+const BounceExhausted = "retries_exhausted"
+
 // Bounce says how a delivery ended in refusal.
 type Bounce struct {
 	Type     string `json:"type"`   // "hard", or "soft" (retries exhausted; never suppresses)

@@ -62,6 +62,18 @@ func (k *DKIMKey) Record() string {
 	return "v=DKIM1; k=" + kind + "; p=" + base64.StdEncoding.EncodeToString(k.Public)
 }
 
+// PKIX is the public key in the form of RFC 5280 §4.1.2.7, as PEM files hold it.
+func (k *DKIMKey) PKIX() []byte {
+	if k.isRSA() {
+		return k.Public
+	}
+	der, err := x509.MarshalPKIXPublicKey(ed25519.PublicKey(k.Public))
+	if err != nil { // a key of 32 bytes: it cannot fail
+		return nil
+	}
+	return der
+}
+
 // signer opens the private key and makes it ready to sign fast.
 func (k *DKIMKey) signer(ring Sealer, domain string) (crypto.Signer, error) {
 	der, err := ring.Open(k.Sealed, sealLabel(domain, k.Selector))

@@ -34,8 +34,9 @@ type Standing struct {
 	Policy    string // "project", "key" or "address"
 	Limit     int    // Unlimited when there is none
 	Remaining int
-	Reset     int      // whole seconds until the whole limit is there again
-	Violated  []string // the policies that refused; nil when OK
+	Reset     int           // whole seconds until the whole limit is there again
+	Window    time.Duration // over which it counts; 0 = Window
+	Violated  []string      // the policies that refused; nil when OK
 }
 
 // NewLimits counts with a default limit per minute; 0 is unlimited.
@@ -179,14 +180,18 @@ func (m *meter) giveBack(limit int) { m.full.Add(-int64(Window) / int64(limit)) 
 // drawFrom is the arithmetic of take. A clock that went back cannot lock anybody out
 // for longer than one Window.
 func drawFrom(full, now int64, limit int, n int64) (int64, Standing) {
-	step := max(int64(Window)/int64(limit), 1)
-	full = min(max(full, now), now+int64(Window))
+	return drawWithin(int64(Window), full, now, limit, n)
+}
+
+func drawWithin(window, full, now int64, limit int, n int64) (int64, Standing) {
+	step := max(window/int64(limit), 1)
+	full = min(max(full, now), now+window)
 	next := full + n*step
-	s := Standing{OK: next-now <= int64(Window), Limit: limit}
+	s := Standing{OK: next-now <= window, Limit: limit}
 	if !s.OK {
 		next = full
 	}
-	s.Remaining = min(int((int64(Window)-(next-now))/step), limit)
+	s.Remaining = min(int((window-(next-now))/step), limit)
 	s.Reset = int((next - now + int64(time.Second) - 1) / int64(time.Second))
 	return next, s
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/postroad/postroad/internal/mail"
 )
@@ -26,6 +27,7 @@ type NewKey struct {
 	ExpiresAt     time.Time
 	RatePerMinute *int
 	MaxRecipients int
+	Secret        func() string // of another shape than ours; nil: ours
 }
 
 // CreateKey makes a key and gives its secret, which is kept nowhere. Faults are
@@ -47,6 +49,9 @@ func (a *Access) CreateKey(ctx context.Context, n NewKey, once *mail.Once, answe
 	}
 	for try := 0; ; try++ {
 		m := Mint(k.Env)
+		if n.Secret != nil {
+			m = MintFrom(n.Secret())
+		}
 		k.ID, k.Prefix, k.Hash = m.ID, m.Prefix, m.Hash
 		var tell func(Key) mail.Answer
 		if answer != nil {
@@ -137,7 +142,7 @@ func (a *Access) RevokeKey(ctx context.Context, by Principal, id string) error {
 
 // Limits of what a key may carry.
 const (
-	maxKeyName     = 100
+	maxKeyName     = 255 // characters
 	maxKeyPatterns = 100
 	maxKeyRate     = 10_000_000
 	maxRecipients  = 50
@@ -152,8 +157,8 @@ func judgeKey(k *Key, by *Principal, now time.Time) mail.Faults {
 	}
 	if k.Name == "" {
 		fault("missing_required_field", "name", "Give the key a name that tells which service uses it.")
-	} else if len(k.Name) > maxKeyName || strings.ContainsFunc(k.Name, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		fault("invalid_value", "name", "A key's name is at most 100 characters without control characters.")
+	} else if utf8.RuneCountInString(k.Name) > maxKeyName || strings.ContainsFunc(k.Name, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		fault("invalid_value", "name", "A key's name is at most 255 characters without control characters.")
 	}
 	judgeScopes(k, by, fault)
 	if by != nil && by.Owner.Env == mail.Test && k.Env == mail.Live {

@@ -143,6 +143,9 @@ func judgeSettings(s *Settings) mail.Faults {
 		f = append(f, &mail.Error{Code: "invalid_value", Field: "rate_limit.per_minute", Pointer: "#/rate_limit/per_minute",
 			Message: "The limit is between 0 (unlimited) and 10000000 requests a minute."})
 	}
+	if len(s.DisplayName) > 4*255 {
+		fault("display_name", "display_name has at most 255 characters.")
+	}
 	if len(s.DefaultFrom) > 512 {
 		fault("default_from", "default_from is too long.")
 	}

@@ -76,6 +76,7 @@ type Settings struct {
 	TrackOpens        bool     `json:"track_opens,omitzero"`
 	TrackClicks       bool     `json:"track_clicks,omitzero"`
 	TrackingHost      string   `json:"tracking_host,omitzero"` // of links in mail, https; "" = the public URL
+	DisplayName       string   `json:"display_name,omitzero"`  // what the Hyvor dialect calls the project; "" = its name
 }
 
 // Key is an API key; its secret is known by hash only.
@@ -113,23 +114,24 @@ type KeyUse struct {
 
 // Domain is a sending domain: one a project has proved and we sign for.
 type Domain struct {
-	ID            mail.ID
-	Row           int64
-	Project       int64
-	Name          string // ASCII lower case
-	Status        string // "pending", "verified", "degraded", "failed", "suspended"
-	ReturnPath    string // host label below the domain, e.g. "bounce"
-	ReturnPathOK  bool   // it resolves to us: mail may use it
-	TLS           string // "opportunistic" or "required"
-	DefaultFrom   string
-	Keys          []DKIMKey
-	Checks        map[string]string // "dkim", "spf", "return_path", "dmarc" → "pass", "warn", "fail", "unknown"
-	Records       []byte            // JSON of the last check, as GET …/dns shows it
-	CreatedAt     time.Time
-	LastCheckedAt time.Time
-	NextCheckAt   time.Time
-	Version       int64 // counts its owner's changes; the ETag
-	Revision      int64 // counts all changes, those of checks too
+	ID              mail.ID
+	Row             int64
+	Project         int64
+	Name            string // ASCII lower case
+	Status          string // "pending", "verified", "degraded", "failed", "suspended"
+	ReturnPath      string // host label below the domain, e.g. "bounce"
+	ReturnPathOK    bool   // it resolves to us: mail may use it
+	TLS             string // "opportunistic" or "required"
+	DefaultFrom     string
+	Keys            []DKIMKey
+	Checks          map[string]string // "dkim", "spf", "return_path", "dmarc" → "pass", "warn", "fail", "unknown"
+	Records         []byte            // JSON of the last check, as GET …/dns shows it
+	CreatedAt       time.Time
+	StatusChangedAt time.Time // zero: it is as it was made, or changed before this was kept
+	LastCheckedAt   time.Time
+	NextCheckAt     time.Time
+	Version         int64 // counts its owner's changes; the ETag
+	Revision        int64 // counts all changes, those of checks too
 }
 
 // DKIMKey is one signing key of a domain.

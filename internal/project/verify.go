@@ -12,12 +12,6 @@ import (
 	"github.com/postroad/postroad/internal/mail"
 )
 
-// The events of domains that the mail package has no word for.
-const (
-	EventDomainDegraded mail.EventType = "domain.degraded"
-	EventDomainFailed   mail.EventType = "domain.failed"
-)
-
 const (
 	grace      = 24 * time.Hour // a degraded domain keeps sending this long
 	firstCheck = time.Minute    // after it was made
@@ -76,6 +70,7 @@ func (d *Domain) learn(f findings, now time.Time) []mail.Event {
 	if d.Status == before {
 		return nil
 	}
+	d.StatusChangedAt = now
 	return []mail.Event{d.event(before, now)}
 }
 
@@ -163,9 +158,9 @@ func (d *Domain) event(before string, now time.Time) mail.Event {
 	kind, summary := mail.EventDomainVerified, d.Name+" is verified: its DKIM record is in place."
 	switch d.Status {
 	case DomainDegraded:
-		kind, summary = EventDomainDegraded, "The DKIM record of "+d.Name+" is gone. Mail is sent for another 24 hours; put the record back."
+		kind, summary = mail.EventDomainDegraded, "The DKIM record of "+d.Name+" is gone. Mail is sent for another 24 hours; put the record back."
 	case DomainFailed:
-		kind, summary = EventDomainFailed, "The DKIM record of "+d.Name+" has been missing for 24 hours: no more mail is sent from it."
+		kind, summary = mail.EventDomainFailed, "The DKIM record of "+d.Name+" has been missing for 24 hours: no more mail is sent from it."
 	}
 	return mail.Event{
 		ID: mail.NewID(now), Owner: mail.Owner{Project: d.Project, Env: mail.Live}, Type: kind, At: now,

@@ -297,6 +297,10 @@ func (s *fakeStore) Reschedule(_ context.Context, c queue.Change) (queue.Changed
 	return s.move(c, c.To)
 }
 
+func (s *fakeStore) Retry(context.Context, queue.Change, []int64) (queue.Changed, error) {
+	return queue.Changed{}, nil
+}
+
 func (s *fakeStore) SendNow(_ context.Context, c queue.Change) (queue.Changed, error) {
 	if err := s.enter("SendNow"); err != nil {
 		return queue.Changed{}, err

@@ -16,6 +16,19 @@ func (q *Queue) Reschedule(ctx context.Context, c Change) (Changed, error) {
 	return got, err
 }
 
+// Retry puts back into the queue what was given up: see [Store.Retry].
+func (q *Queue) Retry(ctx context.Context, c Change, rows []int64) (Changed, error) {
+	got, err := q.o.Store.Retry(ctx, c, rows)
+	switch {
+	case err != nil || got.Count == 0:
+	case c.To.After(c.Now):
+		q.alarm.set(c.To)
+	default:
+		q.alarm.wake()
+	}
+	return got, err
+}
+
 // SendNow makes scheduled and deferred deliveries due at once.
 func (q *Queue) SendNow(ctx context.Context, c Change) (Changed, error) {
 	got, err := q.o.Store.SendNow(ctx, c)

@@ -49,6 +49,11 @@ type Store interface {
 	// SendNow makes scheduled and deferred deliveries due at once.
 	SendNow(ctx context.Context, c Change) (Changed, error)
 
+	// Retry puts deliveries that were given up (mail.Delivery.GaveUp) back into the queue,
+	// due at c.To or now, their tries counted anew; with rows given only those among them.
+	// Each has the event message.queued. mail.ErrNoContent: the bytes are gone.
+	Retry(ctx context.Context, c Change, rows []int64) (Changed, error)
+
 	// Content gives a message's bytes: mail.ErrNoContent when they are gone.
 	Content(ctx context.Context, message int64) (mail.Content, error)
 

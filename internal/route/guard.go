@@ -114,11 +114,18 @@ func (g *Guard) Allow(addr netip.AddrPort) error {
 		return fmt.Errorf("%w: %s is this server's own listener", ErrGuarded, addr)
 	}
 	what := special(addr.Addr())
-	if what == "" || slices.ContainsFunc(g.allow, func(p netip.Prefix) bool { return p.Contains(addr.Addr()) }) {
+	if what == "" || g.Opened(addr.Addr()) {
 		return nil
 	}
 	return fmt.Errorf("%w: %s is %s, not a public one; an operator can allow it with POSTROAD_ALLOW_NETWORKS=%s/%d",
 		ErrGuarded, addr.Addr(), what, addr.Addr(), addr.Addr().BitLen())
+}
+
+// Opened tells whether the operator named a network this address is in. That is more than
+// that it may be dialled: what trusts the network asks it.
+func (g *Guard) Opened(addr netip.Addr) bool {
+	addr = addr.Unmap().WithZone("")
+	return slices.ContainsFunc(g.allow, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
 // special tells what kind of address it is, "" for a public one.

@@ -10,13 +10,16 @@ import (
 	"io"
 
 	"github.com/postroad/postroad/internal/archive"
+	"github.com/postroad/postroad/internal/eventlog"
 	"github.com/postroad/postroad/internal/feedback"
+	"github.com/postroad/postroad/internal/httpapi/hyvor"
 	"github.com/postroad/postroad/internal/job"
 	"github.com/postroad/postroad/internal/project"
 	"github.com/postroad/postroad/internal/queue"
 	"github.com/postroad/postroad/internal/render"
 	"github.com/postroad/postroad/internal/retention"
 	"github.com/postroad/postroad/internal/submit"
+	"github.com/postroad/postroad/internal/webhook"
 )
 
 // Store is one engine.
@@ -25,11 +28,14 @@ type Store interface {
 	queue.Store
 	queue.Reporter
 	archive.Store
+	eventlog.Store
 	feedback.Store
+	hyvor.Store
 	job.Store
 	project.Store
 	render.Store
 	retention.Store
+	webhook.Store
 
 	// Migrate brings the schema up to this binary's; a second call does nothing. A
 	// schema newer than the binary's is an error, and nothing is touched.

@@ -208,7 +208,20 @@ func (d *draft) finish(ctx context.Context) (*entry, error) {
 		d.s.discardFiles(d.kept)
 		return nil, err
 	}
+	if err := d.checkSize(content.Size()); err != nil {
+		d.s.discard(content)
+		d.s.discardFiles(d.kept)
+		return nil, err
+	}
 	return d.entry(content), nil
+}
+
+// checkSize holds the message to the size its door allows.
+func (d *draft) checkSize(size int64) error {
+	if d.r.MaxSize == 0 || size <= d.r.MaxSize {
+		return nil
+	}
+	return mail.Faults{{Code: "message_too_large", Pointer: "#", Message: fmt.Sprintf("The message has %d bytes with its headers and encodings, more than the %d allowed here.", size, d.r.MaxSize)}}
 }
 
 // write renders the bytes that are kept and sent: in memory while they are few, else

@@ -50,6 +50,7 @@ type Request struct {
 	ResentFrom mail.ID
 
 	MaxRecipients  int    // 0 = the limit of Limits
+	MaxSize        int64  // bytes of the message as it is kept, before signing; 0 = no limit of its own
 	ContentSeconds *int64 // how long the bytes are kept after the last delivery is final; nil = the project's setting
 
 	DryRun bool

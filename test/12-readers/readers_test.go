@@ -46,7 +46,7 @@ func TestOthersReadWhatWasAskedFor(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		judge(t, "mailparser", letters, mails, readBatch(t, mails, harness.NodeModules(t), "node", "--eval", string(script)))
+		judge(t, "mailparser", letters, mails, readBatch(t, mails, harness.NodeModules(t, "."), "node", "--eval", string(script)))
 	})
 	t.Run("python", func(t *testing.T) {
 		if _, err := exec.LookPath("python3"); err != nil {

@@ -71,7 +71,7 @@ var senders = []sender{
 }
 
 func sendNodemailer(t *testing.T, p *parcel) {
-	modules := filepath.Join(harness.NodeModules(t), "node_modules")
+	modules := filepath.Join(harness.NodeModules(t, "."), "node_modules")
 	script, err := filepath.Abs("nodemailer_sender.cjs")
 	if err != nil {
 		t.Fatal(err)

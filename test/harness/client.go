@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/postroad/postroad/test/contract"
 )
 
 // Answer is what came back for one request.
@@ -72,7 +74,37 @@ func (p *Postroad) Do(method, path, key string, body any, headers ...string) (An
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
+	if err == nil {
+		p.judge(contract.Answer{Method: method, Path: path, Status: res.StatusCode, Header: res.Header, Body: text})
+	}
 	return Answer{res.StatusCode, res.Header, text}, err
+}
+
+// keptBreaches is how many answers that differ from the document a test shows.
+const keptBreaches = 5
+
+// judge holds an answer against the API's description. What differs is kept until the end of
+// the test, so that no caller can take it for a fault of the connection.
+func (p *Postroad) judge(a contract.Answer) {
+	if p.foreign {
+		return
+	}
+	err := contract.Check(a)
+	if err == nil {
+		return
+	}
+	p.judging.Lock()
+	defer p.judging.Unlock()
+	if p.breaches = append(p.breaches, err); len(p.breaches) > keptBreaches {
+		p.breaches = p.breaches[:keptBreaches]
+	}
+}
+
+// Breaches are the first answers that differed from the API's description.
+func (p *Postroad) Breaches() []error {
+	p.judging.Lock()
+	defer p.judging.Unlock()
+	return slices.Clone(p.breaches)
 }
 
 // Call makes one request that must be answered, with whatever status.

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -41,6 +42,10 @@ type Postroad struct {
 	cmd    *exec.Cmd
 	ended  chan struct{} // closed when the process is gone
 	starts int           // numbers the log files
+
+	foreign  bool // another version's binary: the description is not of it
+	judging  sync.Mutex
+	breaches []error
 }
 
 // readyWithin bounds how long a start may take, on a machine busy with other tests.
@@ -59,6 +64,9 @@ func Start(t testing.TB, o Options) *Postroad {
 	}
 	t.Cleanup(func() {
 		p.Kill()
+		for _, err := range p.Breaches() {
+			t.Error(err)
+		}
 		if t.Failed() {
 			t.Logf("the end of Postroad's log:\n%s", tail(p.Log(), 40))
 		}
@@ -107,7 +115,7 @@ func Launch(ctx context.Context, o Options) (*Postroad, error) {
 	if smtp = env["POSTROAD_SUBMISSION_ADDR"]; smtp == "off" {
 		smtp = ""
 	}
-	p := &Postroad{Dir: o.Dir, Addr: addr, SMTP: smtp, URL: "http://" + addr, env: env, binary: binary, client: &http.Client{
+	p := &Postroad{foreign: o.Path != "" || os.Getenv("POSTROAD_TEST_BINARY") != "", Dir: o.Dir, Addr: addr, SMTP: smtp, URL: "http://" + addr, env: env, binary: binary, client: &http.Client{
 		Timeout:   time.Minute,
 		Transport: &http.Transport{MaxIdleConnsPerHost: 200},
 	}}

@@ -1,6 +1,7 @@
 package v1
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"net/http"
@@ -80,6 +81,9 @@ type Options struct {
 	Erasures     Erasures
 	Jobs         Jobs
 	Templates    Templates
+	Webhooks     Webhooks
+	HookURLs     HookURLs // nil: nothing is said of URLs that do not resolve yet
+	Events       Events
 	Secret       [32]byte // signs cursors; the same on every node
 
 	Links    *submit.Links                     // of hosted files; nil: there are none
@@ -87,6 +91,9 @@ type Options struct {
 	Wake     func() <-chan struct{}            // of the store, for waiting readers; nil: they poll
 	Health   func(ctx context.Context) []Check // nil: only that the process answers
 	Version  Version
+
+	StreamTime time.Duration // how long a stream of events lasts; 0 = 30 minutes
+	StreamBeat time.Duration // how often it shows that it is alive; 0 = 15 s
 }
 
 // API serves /v1.
@@ -101,9 +108,14 @@ func New(o Options) http.Handler {
 	if o.Resender == nil {
 		o.Resender, _ = o.Submitter.(Resender)
 	}
+	o.StreamTime, o.StreamBeat = cmp.Or(o.StreamTime, streamTime), cmp.Or(o.StreamBeat, streamBeat)
 	a := &API{o: o, cursors: newCursors(o.Secret), now: o.Door.Now}
 	return o.Door.Handler(a.routes())
 }
+
+// Routes are the routes of /v1 without what they need to work: for whoever compares them with
+// what is documented.
+func Routes() []httpapi.Route { return new(API).routes() }
 
 func (a *API) routes() []httpapi.Route {
 	var all []httpapi.Route
@@ -193,6 +205,27 @@ func (a *API) routes() []httpapi.Route {
 	add(del, "/v1/unsubscribes/{suppression}", "suppressions.write", a.deleteUnsubscribe)
 	add(get, "/v1/jobs/{id}", "", a.getJob)
 	add(post, "/v1/jobs/{id}/cancel", "", a.cancelJob)
+
+	add(post, "/v1/webhooks", "webhooks.write", a.createWebhook, once)
+	add(get, "/v1/webhooks", "webhooks.read", a.listWebhooks)
+	add(get, "/v1/webhooks/{webhook}", "webhooks.read", a.getWebhook)
+	add(patch, "/v1/webhooks/{webhook}", "webhooks.write", a.patchWebhook)
+	add(del, "/v1/webhooks/{webhook}", "webhooks.write", a.deleteWebhook)
+	add(get, "/v1/webhooks/{webhook}/secret", "webhooks.write", a.getWebhookSecret)
+	add(post, "/v1/webhooks/{webhook}/rotate-secret", "webhooks.write", a.rotateSecret, once)
+	add(post, "/v1/webhooks/{webhook}/expire-old-secret", "webhooks.write", a.expireOldSecret, once)
+	add(post, "/v1/webhooks/{webhook}/enable", "webhooks.write", a.enableWebhook, once)
+	add(post, "/v1/webhooks/{webhook}/disable", "webhooks.write", a.disableWebhook, once)
+	add(post, "/v1/webhooks/{webhook}/test", "webhooks.write", a.testWebhook, once)
+	add(post, "/v1/webhooks/{webhook}/replay", "webhooks.write", a.replayWebhook, once)
+	add(get, "/v1/webhooks/{webhook}/deliveries", "webhooks.read", a.listHooks)
+	add(get, "/v1/webhooks/{webhook}/stats", "webhooks.read", a.webhookStats)
+	add(get, "/v1/webhook-deliveries/{delivery}", "webhooks.read", a.getHook)
+	add(post, "/v1/webhook-deliveries/{delivery}/retry", "webhooks.write", a.retryHook, once)
+	add(get, "/v1/events", "events.read", a.readLog)
+	add(get, "/v1/events/stream", "events.read", a.streamLog)
+	add(get, "/v1/events/{event}", "events.read", a.getLogEntry)
+	add(get, "/v1/event-types", "", a.listEventTypes)
 
 	add(get, "/v1/sandbox/messages", "messages.content", a.listSandbox)
 	add(get, "/v1/sandbox/messages/wait", "messages.content", a.waitSandbox)

@@ -18,6 +18,7 @@ func (h *house) visit(method, link string, headers ...string) *httptest.Response
 	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
+	h.judge(r, w)
 	return w
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/postroad/postroad/internal/archive"
 	"github.com/postroad/postroad/internal/dns"
 	"github.com/postroad/postroad/internal/dns/dnstest"
+	"github.com/postroad/postroad/internal/eventlog"
 	"github.com/postroad/postroad/internal/feedback"
 	"github.com/postroad/postroad/internal/httpapi"
 	v1 "github.com/postroad/postroad/internal/httpapi/v1"
@@ -28,10 +29,13 @@ import (
 	"github.com/postroad/postroad/internal/queue"
 	"github.com/postroad/postroad/internal/render"
 	"github.com/postroad/postroad/internal/retention"
+	"github.com/postroad/postroad/internal/route"
 	"github.com/postroad/postroad/internal/seal"
 	"github.com/postroad/postroad/internal/store/sqlite"
 	"github.com/postroad/postroad/internal/submit"
 	"github.com/postroad/postroad/internal/tracking"
+	"github.com/postroad/postroad/internal/webhook"
+	"github.com/postroad/postroad/test/contract"
 )
 
 const (
@@ -55,6 +59,9 @@ type house struct {
 	time   *still
 	dir    string
 	limits *project.Limits
+	hooks  *webhook.Service
+
+	streamTime, streamBeat time.Duration
 }
 
 // still is a clock that moves when it is told to.
@@ -116,18 +123,52 @@ func (h *house) serve() {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	domains := project.NewDomains(project.DomainsOptions{Store: h.store, Ring: ring, Hostname: "mx.postroad.test", Now: h.clock,
-		Resolver: dns.New(dns.Options{Servers: []netip.AddrPort{netip.MustParseAddrPort(h.dns.Addr())}, MinTTL: 1, FailureTTL: 1})})
+	resolver := dns.New(dns.Options{Servers: []netip.AddrPort{netip.MustParseAddrPort(h.dns.Addr())}, MinTTL: 1, FailureTTL: 1})
+	domains := project.NewDomains(project.DomainsOptions{Store: h.store, Ring: ring, Hostname: "mx.postroad.test", Now: h.clock, Resolver: resolver})
 	links := submit.NewLinks("https://mail.acme.test", [32]byte{2})
 	library := render.NewLibrary(render.LibraryOptions{Store: h.store, Now: h.clock})
 	sub := submit.NewService(submit.Options{Store: h.store, Domains: domains, Renderer: render.New(library), Now: h.clock, Links: links, Marking: submit.Marking{Base: "https://mail.acme.test"}})
 	h.jobs = job.NewService(job.Options{Store: h.store, Dir: filepath.Join(h.dir, "jobs"), Node: "one", Now: h.clock})
 	h.door = httpapi.New(httpapi.Options{Access: h.access, Memory: h.store, PublicURL: "https://mail.acme.test", Now: h.clock})
+	guard := route.NewGuard([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, nil)
+	client := webhook.NewClient(webhook.ClientOptions{Guard: guard, Resolver: resolver, PublicURL: "https://mail.acme.test"})
+	h.t.Cleanup(client.Close)
+	h.hooks = webhook.New(webhook.Options{Store: h.store, Log: h.store, Memory: h.store, Poster: client, Ring: ring, Formats: map[string]webhook.Format{webhook.FormatStandard: envelopes{}, webhook.FormatHyvor: envelopes{}},
+		Check: client.Check, Wake: h.store.Wake, Node: "one", Now: h.clock})
 	h.forget = retention.New(retention.Options{Store: h.store, Now: h.clock})
 	reading := archive.NewService(h.store, tokens)
 	reading.Now = h.clock
+	events := eventlog.NewService(eventlog.Options{Store: h.store, Wake: h.store.Wake, BaseURL: "https://mail.acme.test"})
+	running, stop := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- events.Run(running) }()
+	h.t.Cleanup(func() { stop(); <-ended })
 	h.Handler = v1.New(v1.Options{Door: h.door, Access: h.access, Limits: h.limits, Submitter: sub, Resender: sub, Links: links, Archive: reading,
-		Orders: h.store, Domains: domains, Suppressions: feedback.NewService(h.store, h.clock), Jobs: h.jobs, Templates: library, Erasures: h.forget, Secret: [32]byte{1}, Wake: h.store.Wake})
+		Orders: h.store, Domains: domains, Suppressions: feedback.NewService(h.store, h.clock), Jobs: h.jobs, Templates: library, Erasures: h.forget, Webhooks: h.hooks, HookURLs: client, Events: events,
+		Secret: [32]byte{1}, Wake: h.store.Wake, StreamTime: h.streamTime, StreamBeat: h.streamBeat})
+}
+
+// envelopes is what hooks hold here.
+type envelopes struct{}
+
+func (envelopes) Speaks(mail.EventType) bool { return true }
+
+func (envelopes) Body(n *eventlog.Entry, e *webhook.Endpoint) ([]byte, error) {
+	return eventlog.Envelope(*n, "https://mail.acme.test", e.Redact)
+}
+
+// runHooks has the hooks posted until the test ends.
+func (h *house) runHooks() {
+	h.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- h.hooks.Run(ctx) }()
+	h.t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			h.t.Error(err)
+		}
+	})
 }
 
 // answer is what a request got.
@@ -193,6 +234,7 @@ func (h *house) ask(key, method, path, body string, headers ...string) answer {
 	if w.Code >= 500 {
 		h.t.Errorf("%s %s %.200s: %d %s", method, path, body, w.Code, w.Body)
 	}
+	h.judge(r, w)
 	a := answer{w, h.t}
 	if w.Code >= 400 && (a.at("/code") == "" || a.at("/request_id") == "") {
 		h.t.Errorf("%s %s: %d without code and request id: %s", method, path, w.Code, w.Body)
@@ -201,6 +243,14 @@ func (h *house) ask(key, method, path, body string, headers ...string) answer {
 		h.t.Errorf("%s %s: %d without the headers of every answer", method, path, w.Code)
 	}
 	return a
+}
+
+// judge holds an answer against the API's description.
+func (h *house) judge(r *http.Request, w *httptest.ResponseRecorder) {
+	h.t.Helper()
+	if err := contract.Check(contract.Answer{Method: r.Method, Path: r.URL.EscapedPath(), Status: w.Code, Header: w.Header(), Body: w.Body.Bytes()}); err != nil {
+		h.t.Error(err)
+	}
 }
 
 // send posts a message with the test key.

@@ -141,45 +141,51 @@ func checkList(in *job.Input, o feedback.ImportOptions) error {
 	defer func() { _ = file.Close() }()
 	_, err = feedback.NewImport(file, o)
 	if errors.Is(err, feedback.ErrTooLong) {
-		return &mail.Error{Code: "invalid_value", Status: 422, Message: "The first line has more than 64 KB: this is no CSV."}
+		return &mail.Error{Code: "invalid_value", Status: 422, Pointer: "#", Message: "The first line has more than 64 KB: this is no CSV."}
 	}
 	return err
 }
 
 // jobAt finds the job a path names, for who may do what it does. False: it has answered.
-func (a *API) jobAt(c *httpapi.Call, scope string) (mail.ID, bool) {
+func (a *API) jobAt(c *httpapi.Call, right string) (job.Job, bool) {
 	id, err := mail.ParseID(mail.PrefixJob, c.Param(0))
 	if err != nil {
 		c.Fail(mail.ErrNotFound)
-		return id, false
+		return job.Job{}, false
 	}
-	if fault := a.o.Access.Authorize(c.Who, scope, c.IP); fault != nil { // every job there is so far is of these lists
+	j, err := a.o.Jobs.Job(c.Context(), c.Who.Owner, id)
+	if err != nil && !errors.Is(err, mail.ErrNotFound) {
+		c.Fail(err)
+		return j, false
+	}
+	scope := "suppressions" // also of jobs there are not: who may see none is not told which there are
+	if j.Type == job.ReplayWebhook {
+		scope = "webhooks"
+	}
+	if fault := a.o.Access.Authorize(c.Who, scope+right, c.IP); fault != nil {
 		c.Fail(fault)
-		return id, false
+		return j, false
 	}
-	return id, true
+	if err != nil {
+		c.Fail(err)
+		return j, false
+	}
+	return j, true
 }
 
 func (a *API) getJob(c *httpapi.Call) {
-	id, ok := a.jobAt(c, "suppressions.read")
-	if !ok {
-		return
+	if j, ok := a.jobAt(c, ".read"); ok {
+		give(c, http.StatusOK, jobShape(&j))
 	}
-	j, err := a.o.Jobs.Job(c.Context(), c.Who.Owner, id)
-	if err != nil {
-		c.Fail(err)
-		return
-	}
-	give(c, http.StatusOK, jobShape(&j))
 }
 
 // cancelJob stops a job; what it has done stays.
 func (a *API) cancelJob(c *httpapi.Call) {
-	id, ok := a.jobAt(c, "suppressions.write")
+	j, ok := a.jobAt(c, ".write")
 	if !ok {
 		return
 	}
-	j, err := a.o.Jobs.Cancel(c.Context(), c.Who.Owner, id)
+	j, err := a.o.Jobs.Cancel(c.Context(), c.Who.Owner, j.ID)
 	if errors.Is(err, mail.ErrStale) {
 		c.Problem(httpapi.Problem{Code: "state_conflict", Detail: "The job is over.", Extra: []httpapi.Extra{{Name: "current_state", Value: j.Status}}})
 		return

@@ -172,6 +172,7 @@ func TestFortyMegabytesPassWithoutStandingInMemory(t *testing.T) { // not parall
 		runtime.ReadMemStats(&before)
 		h.ServeHTTP(w, r)
 		runtime.ReadMemStats(&after)
+		h.judge(r, w)
 		return answer{w, t}, after.TotalAlloc - before.TotalAlloc
 	}
 	send(1 << 20) // fills the pools

@@ -26,6 +26,7 @@ func (h *house) upload(key, target, list string, headers ...string) answer {
 	}
 	rec := httptest.NewRecorder()
 	h.ServeHTTP(rec, r)
+	h.judge(r, rec)
 	return answer{rec, h.t}
 }
 
@@ -109,10 +110,11 @@ func TestFilesOfOtherVendorsAreRead(t *testing.T) {
 func TestWhatIsNoListIsRefusedAtOnce(t *testing.T) {
 	t.Parallel()
 	h := build(t, 0)
-	h.upload(liveKey, "/v1/suppressions/import", "").is(422, "invalid_value")
-	h.upload(liveKey, "/v1/suppressions/import", "name,age\nAda,36\n").is(422, "invalid_value")
-	h.upload(liveKey, "/v1/suppressions/import", strings.Repeat("x", 100<<10)).is(422, "invalid_value")
+	h.upload(liveKey, "/v1/suppressions/import", "").is(422, "validation_failed")
+	h.upload(liveKey, "/v1/suppressions/import", "name,age\nAda,36\n").is(422, "validation_failed")
+	h.upload(liveKey, "/v1/suppressions/import", strings.Repeat("x", 100<<10)).is(422, "validation_failed")
 	h.upload(liveKey, "/v1/suppressions/import?preset=other", "a@x.example\n").is(422, "validation_failed")
+	h.upload(liveKey, "/v1/suppressions/import?reason=unsubscribe&topic=%FF%FE", "a@x.example\n").is(422, "validation_failed")
 	h.upload(liveKey, "/v1/suppressions/import?reason=Not+ok", "a@x.example\n").is(422, "validation_failed")
 	h.upload(liveKey, "/v1/suppressions/import", "a@x.example\n", "Content-Type", "application/pdf").is(415, "unsupported_media_type")
 	h.upload(liveKey, "/v1/suppressions/import", "a@x.example\n", "Content-Encoding", "gzip").is(400, "")

@@ -240,7 +240,10 @@ func (e *entry) writeMessage(t *tx) error {
 	if e.body.file != nil {
 		t.files = append(t.files, e.body.file)
 	}
-	return t.exec(b.s)
+	if err := t.exec(b.s); err != nil {
+		return fmt.Errorf("insert a content: %w", err)
+	}
+	return t.keepKey(e.receipt.Row, &e.body.key)
 }
 
 func (e *entry) writeDelivery(t *tx, i int) error {

@@ -252,11 +252,11 @@ func (s *Store) Attempts(ctx context.Context, owner mail.Owner, message int64) (
 			SELECT d.last_attempt FROM messages m JOIN deliveries d ON d.row >= m.delivery AND d.row < m.delivery + m.deliveries
 				WHERE m.row = ? AND d.last_attempt IS NOT NULL
 			UNION ALL SELECT a.previous FROM chain JOIN attempts a ON a.row = chain.row WHERE a.previous IS NOT NULL)
-			SELECT a.delivery, a.facts FROM chain JOIN attempts a ON a.row = chain.row ORDER BY a.row`)
+			SELECT a.delivery, a.facts, a.row FROM chain JOIN attempts a ON a.row = chain.row ORDER BY a.row`)
 		q.BindInt64(1, message)
 		return each(q, func(q *sqlite.Stmt) error {
 			a, err := readAttempt(columnBlob(q, 1))
-			out = append(out, archive.AttemptOf{Attempt: a, Recipient: names[q.ColumnInt64(0)].id})
+			out = append(out, archive.AttemptOf{Attempt: a, Row: q.ColumnInt64(2), Recipient: names[q.ColumnInt64(0)].id})
 			return err
 		})
 	})

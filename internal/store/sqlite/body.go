@@ -35,6 +35,8 @@ const (
 	bodyRaw = iota
 	bodyZstd
 	bodyFile
+	bodySealedRaw // encrypted: see bodykey.go. The first two are of older versions.
+	bodySealedZstd
 )
 
 // body is a message's content on its way into its row.
@@ -42,6 +44,7 @@ type body struct {
 	kind  int64
 	size  int64
 	bytes []byte
+	key   bodyKey  // of the sealed kinds
 	file  *spooled // of kind bodyFile
 	own   bool     // the file was written here, not by a caller of Spool
 }
@@ -81,15 +84,20 @@ func (b *body) dropOwn() {
 }
 
 func insideBody(c []byte) body {
+	b := body{kind: bodySealedRaw, size: int64(len(c)), key: newBodyKey()}
 	if len(c) > bodyPlain {
 		enc := smallEncoders.Get().(*zstd.Encoder)
 		packed := enc.EncodeAll(c, make([]byte, 0, len(c)))
 		smallEncoders.Put(enc)
 		if len(packed) < len(c) {
-			return body{kind: bodyZstd, size: int64(len(c)), bytes: packed}
+			b.kind, b.bytes = bodySealedZstd, packed
+			b.key.crypt(packed, packed)
+			return b
 		}
 	}
-	return body{kind: bodyRaw, size: int64(len(c)), bytes: c}
+	b.bytes = make([]byte, len(c)) // the caller goes on with c
+	b.key.crypt(b.bytes, c)
+	return b
 }
 
 func readAll(c mail.Content) ([]byte, error) {
@@ -298,11 +306,13 @@ func (r *bodyReader) Close() error {
 func (s *Store) Content(ctx context.Context, message int64) (c mail.Content, err error) {
 	var kind, size int64
 	var stored []byte
+	var key bodyKey
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		q := conn.Prep(`SELECT kind, size, bytes FROM bodies WHERE message = ?`)
+		q := conn.Prep(`SELECT kind, size, bytes, key FROM bodies LEFT JOIN body_keys USING (message) WHERE message = ?`)
 		q.BindInt64(1, message)
 		found, err := first(q, func(q *sqlite.Stmt) {
 			kind, size, stored = q.ColumnInt64(0), q.ColumnInt64(1), columnBlob(q, 2)
+			q.ColumnBytes(3, key[:])
 		})
 		if err == nil && !found {
 			err = mail.ErrNoContent
@@ -312,10 +322,13 @@ func (s *Store) Content(ctx context.Context, message int64) (c mail.Content, err
 	if err != nil {
 		return nil, err
 	}
+	if kind == bodySealedRaw || kind == bodySealedZstd {
+		key.crypt(stored, stored)
+	}
 	switch kind {
-	case bodyRaw:
+	case bodyRaw, bodySealedRaw:
 		return mail.Bytes(stored), nil
-	case bodyZstd:
+	case bodyZstd, bodySealedZstd:
 		dec := decoders.Get().(*zstd.Decoder)
 		defer decoders.Put(dec)
 		whole, err := dec.DecodeAll(stored, make([]byte, 0, size))

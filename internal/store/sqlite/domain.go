@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"zombiezen.com/go/sqlite"
 
+	"github.com/postroad/postroad/internal/eventlog"
 	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/project"
 )
@@ -25,12 +26,13 @@ type domainFacts struct {
 	Records       []byte            `json:"records"`
 	LastCheckedAt int64             `json:"last_checked_at"`
 	NextCheckAt   int64             `json:"next_check_at"`
+	ChangedAt     int64             `json:"status_changed_at,omitzero"`
 }
 
 func domainFactsOf(d *project.Domain) (string, error) {
 	b, err := json.Marshal(domainFacts{Status: d.Status, ReturnPath: d.ReturnPath, ReturnPathOK: d.ReturnPathOK, TLS: d.TLS,
 		DefaultFrom: d.DefaultFrom, Keys: d.Keys, Checks: d.Checks, Records: d.Records,
-		LastCheckedAt: micros(d.LastCheckedAt), NextCheckAt: micros(d.NextCheckAt)}, jsontext.AllowInvalidUTF8(true))
+		LastCheckedAt: micros(d.LastCheckedAt), NextCheckAt: micros(d.NextCheckAt), ChangedAt: micros(d.StatusChangedAt)}, jsontext.AllowInvalidUTF8(true))
 	if err != nil {
 		return "", fmt.Errorf("write domain facts: %w", err)
 	}
@@ -48,7 +50,7 @@ func scanDomain(q *sqlite.Stmt) (project.Domain, error) {
 	}
 	d.Status, d.ReturnPath, d.ReturnPathOK, d.TLS, d.DefaultFrom = f.Status, f.ReturnPath, f.ReturnPathOK, f.TLS, f.DefaultFrom
 	d.Keys, d.Checks, d.Records = f.Keys, f.Checks, f.Records
-	d.LastCheckedAt, d.NextCheckAt = fromMicros(f.LastCheckedAt), fromMicros(f.NextCheckAt)
+	d.LastCheckedAt, d.NextCheckAt, d.StatusChangedAt = fromMicros(f.LastCheckedAt), fromMicros(f.NextCheckAt), fromMicros(f.ChangedAt)
 	return d, nil
 }
 
@@ -56,7 +58,7 @@ func scanDomain(q *sqlite.Stmt) (project.Domain, error) {
 // an event stands in one.
 func domainEvent(kind mail.EventType, d *project.Domain, by string, at time.Time) mail.Event {
 	return mail.Event{ID: mail.NewID(at), Owner: mail.Owner{Project: d.Project, Env: mail.Live}, Type: kind, At: at,
-		Detail: mail.Detail{Object: d.ID.Text(mail.PrefixDomain), By: by, Summary: d.Name}}
+		Detail: mail.Detail{Object: d.ID.Text(mail.PrefixDomain), By: by, Summary: d.Name, Facts: eventlog.AboutDomain(d)}}
 }
 
 // CreateDomain keeps a domain with its event domain.created.
@@ -152,7 +154,7 @@ func (s *Store) UpdateDomain(ctx context.Context, d project.Domain, ifVersion in
 		if err != nil {
 			return err
 		}
-		return t.editDomain(row, d.Project, events)
+		return t.editDomain(row, &d, events)
 	})
 }
 

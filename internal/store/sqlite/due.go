@@ -6,6 +6,7 @@ import (
 
 	"zombiezen.com/go/sqlite"
 
+	"github.com/postroad/postroad/internal/eventlog"
 	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/project"
 )
@@ -45,20 +46,21 @@ func (t *tx) moveDomain(d *project.Domain, ifVersion int64, facts string) (row i
 }
 
 // editDomain counts an owner's change.
-func (t *tx) editDomain(row, owner int64, events []mail.Event) error {
+func (t *tx) editDomain(row int64, d *project.Domain, events []mail.Event) error {
 	q := t.conn.Prep(`UPDATE domains SET version = version + 1 WHERE row = ?`)
 	q.BindInt64(1, row)
 	if err := t.exec(q); err != nil {
 		return err
 	}
-	return t.addDomainEvents(owner, events)
+	return t.addDomainEvents(d, events)
 }
 
-func (t *tx) addDomainEvents(owner int64, events []mail.Event) error {
+func (t *tx) addDomainEvents(d *project.Domain, events []mail.Event) error {
 	for _, e := range events {
 		if e.Owner.Project == 0 {
-			e.Owner.Project = owner
+			e.Owner.Project = d.Project
 		}
+		e.Detail.Facts = eventlog.AboutDomain(d)
 		if err := t.addOther(e); err != nil {
 			return err
 		}
@@ -80,7 +82,7 @@ func (s *Store) UpdateDomainOnce(ctx context.Context, d project.Domain, once *ma
 		if err != nil {
 			return err
 		}
-		if err := t.editDomain(row, d.Project, nil); err != nil || answer == nil {
+		if err := t.editDomain(row, &d, nil); err != nil || answer == nil {
 			return err
 		}
 		kept := d
@@ -95,7 +97,7 @@ func (s *Store) RecordCheck(ctx context.Context, d project.Domain, events []mail
 		if _, err := t.moveDomain(&d, 0, facts); err != nil {
 			return err
 		}
-		return t.addDomainEvents(d.Project, events)
+		return t.addDomainEvents(&d, events)
 	})
 }
 

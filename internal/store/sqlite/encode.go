@@ -268,6 +268,10 @@ func appendDetail(b []byte, d *mail.Detail) []byte {
 	o.text("user_agent", d.UserAgent)
 	o.text("url", d.URL)
 	o.text("object", d.Object)
+	if len(d.Facts) > 0 {
+		o.name("facts")
+		o.b = append(o.b, d.Facts...)
+	}
 	o.close()
 	return o.b
 }

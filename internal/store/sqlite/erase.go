@@ -83,6 +83,9 @@ func (w *eraseStep) delivery(t *tx, e *erasure, row int64) error {
 	if err := d.anonymise(t, e.Token); err != nil {
 		return err
 	}
+	if err := t.eraseTriesOf(e.owner(), d.event); err != nil {
+		return err
+	}
 	return w.message(t, e, p.message, row, mask)
 }
 

@@ -264,7 +264,7 @@ func (w *eraseStep) maskEvents(t *tx, e *erasure) error {
 	for _, m := range w.events {
 		e.facts.Counts.Events++
 		w.step.Events++
-		if err := t.setDetail(m.row, m.detail); err != nil {
+		if err := firstError(t.setDetail(m.row, m.detail), t.eraseTries(e.owner(), m.row)); err != nil {
 			return err
 		}
 	}

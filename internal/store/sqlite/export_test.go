@@ -49,3 +49,20 @@ func (s *Store) WhileReading(do func() error) error {
 		})
 	})
 }
+
+// BodyKeys gives the keys of contents that are kept, by message; and how many rows of
+// forgotten ones there are.
+func (s *Store) BodyKeys() (keys map[int64][]byte, forgotten int, err error) {
+	err = s.writer.do(context.Background(), func(t *tx) error {
+		keys, forgotten = map[int64][]byte{}, 0
+		return each(t.conn.Prep(`SELECT message, key FROM body_keys`), func(q *sqlite.Stmt) error {
+			if key := columnBlob(q, 1); bodyKey(key) != (bodyKey{}) {
+				keys[q.ColumnInt64(0)] = key
+			} else {
+				forgotten++
+			}
+			return nil
+		})
+	}, false)
+	return keys, forgotten, err
+}

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/postroad/postroad/internal/mail"
@@ -55,7 +56,7 @@ func TestADetailIsWrittenAsItsTagsSay(t *testing.T) {
 	t.Parallel()
 	var d mail.Detail
 	fillIn(reflect.ValueOf(&d).Elem(), new(int))
-	d.Suppression.ID = mail.NewID(time.Now())
+	d.Suppression.ID, d.Facts = mail.NewID(time.Now()), jsontext.Value(`{"name":"acme.test"}`)
 	d.Suppression.Public = d.Suppression.ID.Text(mail.PrefixSuppression)
 	byTags, err := json.Marshal(d, json.Deterministic(true))
 	if err != nil {

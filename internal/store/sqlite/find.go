@@ -145,6 +145,13 @@ func (f *find) columns(q *archive.Query) {
 	}
 }
 
+// part asks for a piece of a text, whatever the case of its ASCII letters.
+func (w *where) part(column, piece string) {
+	if piece != "" {
+		w.add("instr(lower("+column+"), ?) > 0", lowerASCII(piece))
+	}
+}
+
 // facts are the filters on what stands in JSON: first a look for the value's text
 // anywhere in it, which is cheap, then the exact question.
 func (f *find) facts(q *archive.Query) {
@@ -162,6 +169,8 @@ func (f *find) facts(q *archive.Query) {
 		member("template_alias", q.Template)
 	}
 	member("key", q.KeyID)
+	f.part("m.facts ->> '$.from'", q.FromPart)
+	f.part("m.facts ->> '$.subject'", q.SubjectPart)
 	if q.Tag != "" {
 		f.add("instr(m.facts, ?) > 0 AND EXISTS (SELECT 1 FROM json_each(m.facts, '$.tags') WHERE value = ?)", quoted(q.Tag), q.Tag)
 	}
@@ -186,6 +195,16 @@ func (f *find) deliveries(q *archive.Query) {
 	var d where
 	if len(q.Statuses) > 0 {
 		d.add("d.status IN (" + statusList(q.Statuses) + ")")
+	}
+	if q.Exhausted != nil {
+		is := "<>"
+		if *q.Exhausted {
+			is = "="
+		}
+		d.add("(d.status <> ? OR coalesce(d.state ->> '$.bounce.reason', '') "+is+" 'retries_exhausted')", int64(mail.Bounced))
+	}
+	if q.RecipientPart != "" {
+		d.add("instr(d.address, ?) > 0", mail.FoldAddress(q.RecipientPart))
 	}
 	switch r := q.Recipient; {
 	case r == "":

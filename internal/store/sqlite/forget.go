@@ -12,8 +12,8 @@ import (
 	"github.com/postroad/postroad/internal/retention"
 )
 
-// What is deleted here is overwritten with zeros by SQLite (secure_delete), and what the
-// write-ahead log still has of it goes with Scrub. Each step is one op of the writer,
+// What is deleted here is overwritten with zeros by SQLite (secure_delete), contents lose
+// their keys (bodykey.go), and what the write-ahead log still has goes with Scrub. Each step is one op of the writer,
 // bounded by time, so that mail waits for it no longer than for another commit.
 const (
 	forgetTime  = 3 * time.Millisecond // of the writer, for one step
@@ -68,7 +68,7 @@ func (s *Store) Forget(ctx context.Context, now time.Time) (retention.Step, erro
 	if s.forgetter.looks == nil {
 		s.forgetter.looks = make(map[walkKey]*look)
 	}
-	f := forgetting{now: micros(now), looks: s.forgetter.looks}
+	f := forgetting{now: micros(now), floor: s.relay.floor.Load(), looks: s.forgetter.looks}
 	if err := s.read(ctx, func(conn *sqlite.Conn) error { return snapshot(conn, f.survey) }); err != nil {
 		return retention.Step{}, fmt.Errorf("look for what is to be forgotten: %w", err)
 	}
@@ -119,6 +119,11 @@ func (r *round) write(t *tx) error {
 			return err
 		}
 	}
+	if r.step.Contents > 0 {
+		if err := t.trimKeys(); err != nil {
+			return err
+		}
+	}
 	if r.step.Messages == 0 && r.step.Events == 0 {
 		return nil
 	}
@@ -149,9 +154,22 @@ func (t *tx) run(e *errand, r *round) error {
 		return t.removeMessage(e.row, r)
 	}
 	r.step.Events++
-	q := t.conn.Prep(`DELETE FROM events WHERE row = ?`)
-	q.BindInt64(1, e.row)
-	return t.exec(q)
+	return t.removeEvent(e.row)
+}
+
+// removeEvent removes one that is about no message.
+func (t *tx) removeEvent(row int64) error {
+	t.wrote = true
+	q := t.conn.Prep(`DELETE FROM events WHERE row = ? RETURNING owner`)
+	q.BindInt64(1, row)
+	var owner int64
+	if found, err := first(q, func(q *sqlite.Stmt) { owner = q.ColumnInt64(0) }); err != nil || !found {
+		return err
+	}
+	if err := t.shortenLog(owner, row); err != nil {
+		return err
+	}
+	return t.shortenLog(owner^1, row) // the other environment may have seen it, too
 }
 
 // revisit has a message looked at again.
@@ -185,6 +203,9 @@ func (t *tx) deleteBody(message int64) (file string, size int64, found bool, err
 	found, err = first(q, func(q *sqlite.Stmt) { file, size = string(columnBlob(q, 0)), q.ColumnInt64(1) })
 	if err != nil || !found {
 		return "", 0, found, err
+	}
+	if err := t.forgetKey(message); err != nil {
+		return "", 0, true, err
 	}
 	q = t.conn.Prep(`DELETE FROM bodies WHERE message = ?`)
 	q.BindInt64(1, message)
@@ -221,10 +242,13 @@ func (t *tx) removeMessage(message int64, r *round) error {
 }
 
 func (t *tx) removeDelivery(row int64) error {
-	var event, attempt int64
-	q := t.conn.Prep(`SELECT last_event, last_attempt FROM deliveries WHERE row = ?`)
+	var event, attempt, owner int64
+	q := t.conn.Prep(`SELECT last_event, last_attempt, owner FROM deliveries WHERE row = ?`)
 	q.BindInt64(1, row)
-	if _, err := first(q, func(q *sqlite.Stmt) { event, attempt = q.ColumnInt64(0), q.ColumnInt64(1) }); err != nil {
+	if _, err := first(q, func(q *sqlite.Stmt) { event, attempt, owner = q.ColumnInt64(0), q.ColumnInt64(1), q.ColumnInt64(2) }); err != nil {
+		return err
+	}
+	if err := t.shortenLog(owner, event); err != nil {
 		return err
 	}
 	if err := t.removeChain(`DELETE FROM events WHERE row = ? RETURNING previous`, event); err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -37,10 +38,20 @@ func keeping(t testing.TB, s *sqlite.Store, name string, days int) mail.Owner {
 }
 
 // secret is a message whose content has a token that stands nowhere else. Random bytes
-// are stored by zstd as they are, so the token can be searched for in every form.
+// are stored by zstd as they are, so the token can be searched for in every form. In the
+// database contents are encrypted: what shows that one can be read is its key.
 type secret struct {
 	a     *submit.Acceptance
 	token []byte
+	row   int64
+}
+
+// traces are what must be nowhere when the content is forgotten.
+func (s *secret) traces(keys map[int64][]byte) [][]byte {
+	if key := keys[s.row]; key != nil {
+		return [][]byte{s.token, key}
+	}
+	return [][]byte{s.token}
 }
 
 func newSecret(n int, owner mail.Owner, size int) secret {
@@ -58,7 +69,7 @@ func newSecret(n int, owner mail.Owner, size int) secret {
 	a := newAcceptance(int64(n), true)
 	a.Message.Owner, a.Deliveries[0].Owner = owner, owner
 	a.Content, a.Message.Size = mail.Bytes(content), int64(len(content))
-	return secret{a, token}
+	return secret{a: a, token: token}
 }
 
 // deliverAll accepts messages and delivers them, in commits of several.
@@ -84,6 +95,7 @@ func deliverAllAt(t testing.TB, s *sqlite.Store, now time.Time, all []secret) {
 		}
 		var results []queue.Result
 		for i, r := range receipts {
+			part[i].row = r.Row
 			if err := begin(ctx, s, batch[i], r.Leases[0], r.Row); err != nil {
 				t.Fatal(err)
 			}
@@ -147,13 +159,22 @@ func TestNothingOfAContentIsLeftOnDisk(t *testing.T) {
 		}
 		if rand.IntN(3) > 0 {
 			all = append(all, newSecret(n, short, size))
-			goes = append(goes, all[n])
 		} else {
 			all = append(all, newSecret(n, long, size))
-			stays = append(stays, all[n])
 		}
 	}
 	deliverAll(t, s, all)
+	for _, one := range all {
+		if one.a.Message.Owner == short {
+			goes = append(goes, one)
+		} else {
+			stays = append(stays, one)
+		}
+	}
+	keys, _, err := s.BodyKeys()
+	if err != nil || len(keys) < 450 {
+		t.Fatalf("%d keys, %v", len(keys), err)
+	}
 	if err := s.Scrub(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -168,18 +189,60 @@ func TestNothingOfAContentIsLeftOnDisk(t *testing.T) {
 	files := onDisk(t, copied)
 	left := 0
 	for _, g := range goes {
-		if found := holders(files, g.token); found != nil {
-			left++
-			t.Logf("a content of %d bytes is left in %v", g.a.Message.Size, found)
+		for _, trace := range g.traces(keys) {
+			if found := holders(files, trace); found != nil {
+				left++
+				t.Logf("of a content of %d bytes %d are left in %v", g.a.Message.Size, len(trace), found)
+			}
 		}
 	}
 	if left > 0 {
 		t.Errorf("%d of %d contents are left", left, len(goes))
 	}
 	for _, k := range stays {
-		if holders(files, k.token) == nil {
+		traces := k.traces(keys)
+		if holders(files, traces[len(traces)-1]) == nil {
 			t.Fatal("a content is gone before its time, or this test searches for the wrong thing")
 		}
+		c, err := s.Content(t.Context(), k.row)
+		if err != nil || !bytes.Equal(readWhole(t, c), k.a.Content.(mail.Bytes)) {
+			t.Fatal("a content that stays cannot be read", err)
+		}
+	}
+}
+
+func readWhole(t testing.TB, c mail.Content) []byte {
+	t.Helper()
+	r, err := c.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	text, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// Rows of forgotten keys go in time, but not near one that is kept.
+func TestForgottenKeysGoWhenNoLivingOneIsNear(t *testing.T) {
+	t.Parallel()
+	s := open(t, t.TempDir())
+	short, long := keeping(t, s, "short", 1), keeping(t, s, "long", 20)
+	var all []secret
+	for n := range 3000 {
+		owner := short
+		if n == 2500 {
+			owner = long
+		}
+		all = append(all, newSecret(n, owner, 20))
+	}
+	deliverAll(t, s, all)
+	sweep(t, s, time.Now().Add(aDay+time.Minute))
+	keys, forgotten, err := s.BodyKeys()
+	if err != nil || len(keys) != 1 || forgotten != 2547 {
+		t.Errorf("%d keys are kept and %d rows of forgotten ones, want 1 and 2048 before it with 499 after: %v", len(keys), forgotten, err)
 	}
 }
 
@@ -210,9 +273,13 @@ func TestNothingOfAnErasedAddressIsLeftOnDisk(t *testing.T) {
 		a.Answer = func(submit.Receipt) mail.Answer {
 			return mail.Answer{Status: 202, Body: []byte(`{"recipient":"` + token + `@Example.com"}`)}
 		}
-		erased = all[n]
 	}
 	deliverAll(t, s, all)
+	erased = all[3]
+	keys, _, err := s.BodyKeys()
+	if err != nil {
+		t.Fatal(err)
+	}
 	service := retention.New(retention.Options{Store: s, Key: [32]byte{1}})
 	order, err := service.Order(t.Context(), retention.Asked{Project: owner.Project, Address: token + "@example.com", By: "key_x"}, nil)
 	if err != nil {
@@ -235,10 +302,12 @@ func TestNothingOfAnErasedAddressIsLeftOnDisk(t *testing.T) {
 			t.Errorf("%s still has %q", filepath.Base(name), text[max(0, at-60):min(len(text), at+60)])
 		}
 	}
-	if holders(files, erased.token) != nil {
-		t.Error("its content is left")
+	for _, trace := range erased.traces(keys) {
+		if holders(files, trace) != nil {
+			t.Error("its content is left")
+		}
 	}
-	if holders(files, all[0].token) == nil || holders(files, []byte(got.Token)) == nil {
+	if holders(files, all[0].traces(keys)[1]) == nil || holders(files, []byte(got.Token)) == nil {
 		t.Error("what should have stayed is gone, or this test searches for the wrong thing")
 	}
 }

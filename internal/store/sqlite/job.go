@@ -28,19 +28,23 @@ func (s *Store) CreateJob(ctx context.Context, j job.Job, once *mail.Once, answe
 		if err := t.unused(once); err != nil {
 			return err
 		}
-		b := bind(t.conn.Prep(`INSERT INTO jobs (` + jobColumns + `) VALUES (?,?,?,?,?,?,?)`))
-		b.id(j.ID)
-		b.int(ownerKey(j.Owner))
-		b.text(j.Type)
-		b.text(j.Status)
-		b.text(j.Node)
-		b.int(micros(j.CreatedAt))
-		b.text(string(facts))
-		if err := t.exec(b.s); err != nil || answer == nil {
+		if err := t.insertJob(&j, facts); err != nil || answer == nil {
 			return err
 		}
 		return t.remember(once, answer(j))
 	})
+}
+
+func (t *tx) insertJob(j *job.Job, facts []byte) error {
+	b := bind(t.conn.Prep(`INSERT INTO jobs (` + jobColumns + `) VALUES (?,?,?,?,?,?,?)`))
+	b.id(j.ID)
+	b.int(ownerKey(j.Owner))
+	b.text(j.Type)
+	b.text(j.Status)
+	b.text(j.Node)
+	b.int(micros(j.CreatedAt))
+	b.text(string(facts))
+	return t.exec(b.s)
 }
 
 // Job gives one of an owner's.

@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"zombiezen.com/go/sqlite"
 
+	"github.com/postroad/postroad/internal/eventlog"
 	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/project"
 )
@@ -114,7 +115,7 @@ func (t *tx) insertKey(k *project.Key, facts string) error {
 
 func keyEvent(kind mail.EventType, k *project.Key, by string, at time.Time) mail.Event {
 	return mail.Event{ID: mail.NewID(at), Owner: mail.Owner{Project: k.Project, Env: k.Env}, Type: kind, At: at,
-		Detail: mail.Detail{Object: mail.PrefixKey + "_" + k.ID, By: by, Summary: k.Name}}
+		Detail: mail.Detail{Object: mail.PrefixKey + "_" + k.ID, By: by, Summary: k.Name, Facts: eventlog.AboutKey(k)}}
 }
 
 func (s *Store) KeyByID(ctx context.Context, id string) (project.Key, error) {
@@ -214,6 +215,7 @@ func (s *Store) RevokeKey(ctx context.Context, projectRow int64, id string, by s
 		if err := t.exec(b.s); err != nil {
 			return err
 		}
+		k.RevokedAt = now
 		return t.addOther(keyEvent(mail.EventKeyRevoked, &k, by, now))
 	})
 }

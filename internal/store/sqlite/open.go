@@ -50,6 +50,8 @@ type Store struct {
 	wake        wake
 	nodes       nodes
 	forgetter   forgetter
+	relay       relay
+	hookSweep   hookSweep
 
 	stop       context.CancelFunc // of the background work
 	background sync.WaitGroup

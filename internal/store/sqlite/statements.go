@@ -9,10 +9,10 @@ import (
 // statements are the writer's, prepared once: what stands on the path of every
 // message. Rarer ones are prepared where they are used (Conn.Prep caches them).
 type statements struct {
-	message, body, delivery, event, attempt *sqlite.Stmt // inserts
-	progress                                *sqlite.Stmt // of a delivery, before it changes
-	begin, requeue, finish                  *sqlite.Stmt // changes of a delivery
-	once, remember                          *sqlite.Stmt
+	message, body, bodyKey, delivery, event, attempt *sqlite.Stmt // inserts
+	progress                                         *sqlite.Stmt // of a delivery, before it changes
+	begin, requeue, finish                           *sqlite.Stmt // changes of a delivery
+	once, remember                                   *sqlite.Stmt
 }
 
 func (s *statements) prepare(conn *sqlite.Conn) error {
@@ -23,6 +23,7 @@ func (s *statements) prepare(conn *sqlite.Conn) error {
 		{&s.message, `INSERT INTO messages (row, id, owner, created_at, delivery, deliveries, rfc_id,
 			idempotency_key, supersedes, batch, facts) VALUES (?,?,?,?,?,?,?,?,?,?,?)`},
 		{&s.body, `INSERT INTO bodies (message, kind, size, bytes) VALUES (?,?,?,?)`},
+		{&s.bodyKey, `INSERT INTO body_keys (message, key) VALUES (?,?)`},
 		{&s.delivery, `INSERT INTO deliveries (row, id, message, owner, address, siblings, tier, status, wait, due_at,
 			queue, lease_until, token, node, events, last_event, done_at, supersedes, facts, state)
 			VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`},

@@ -9,6 +9,7 @@ import (
 
 	"zombiezen.com/go/sqlite"
 
+	"github.com/postroad/postroad/internal/eventlog"
 	"github.com/postroad/postroad/internal/feedback"
 	"github.com/postroad/postroad/internal/mail"
 )
@@ -140,7 +141,7 @@ func (t *tx) suppress(s mail.Suppression, now time.Time) (got mail.Suppression, 
 }
 
 func suppressionEvent(kind mail.EventType, s *mail.Suppression, by string, now time.Time) mail.Event {
-	d := mail.Detail{SuppressionID: s.ID.Text(mail.PrefixSuppression), Recipient: s.Address, By: by, Reason: s.Reason,
+	d := mail.Detail{SuppressionID: s.ID.Text(mail.PrefixSuppression), Recipient: s.Address, By: by, Reason: s.Reason, Facts: eventlog.AboutSuppression(s),
 		Suppression: &mail.SuppressedBy{ID: s.ID, Public: s.ID.Text(mail.PrefixSuppression), Reason: s.Reason, Kind: s.Kind, Since: s.CreatedAt}}
 	if !s.ExpiresAt.IsZero() {
 		d.ExpiresAt = &s.ExpiresAt
@@ -305,6 +306,8 @@ func (s *Store) Suppressions(ctx context.Context, q feedback.Query) (out []mail.
 	if q.Kind != "" {
 		w.add("kind = ?", q.Kind)
 	}
+	w.list("kind IN", q.Kinds)
+	w.list("kind NOT IN", q.NotKinds)
 	if q.Topic != "" {
 		w.add("topic = ?", q.Topic)
 	}
@@ -323,7 +326,7 @@ func (s *Store) Suppressions(ctx context.Context, q feedback.Query) (out []mail.
 		order = "+row" // see suppressionsOf
 	}
 	err = s.readLong(ctx, func(conn *sqlite.Conn) error {
-		stmt, err := w.prepare(conn, `SELECT `+suppressionColumns+` FROM suppressions`, orderBy(order, q.Ascending), limitOf(q.Limit))
+		stmt, err := w.prepare(conn, `SELECT `+suppressionColumns+` FROM suppressions`, orderBy(order, q.Ascending), limitOf(q.Limit), int64(max(q.Offset, 0)))
 		if err != nil {
 			return err
 		}
@@ -345,6 +348,18 @@ type where struct {
 func (w *where) add(condition string, args ...any) {
 	w.parts = append(w.parts, condition)
 	w.args = append(w.args, args...)
+}
+
+// list asks for a column that is (or is not) one of some texts; none are no condition.
+func (w *where) list(condition string, texts []string) {
+	if len(texts) == 0 {
+		return
+	}
+	args := make([]any, len(texts))
+	for i, text := range texts {
+		args[i] = text
+	}
+	w.add(condition+" (?"+strings.Repeat(",?", len(texts)-1)+")", args...)
 }
 
 // after goes on behind a row in the order asked.
@@ -375,13 +390,18 @@ func limitOf(n int) int64 {
 }
 
 // prepare makes the statement; the caller finalizes it.
-func (w *where) prepare(conn *sqlite.Conn, from, order string, limit int64) (*sqlite.Stmt, error) {
-	stmt, _, err := conn.PrepareTransient(from + " WHERE " + strings.Join(w.parts, " AND ") + order + " LIMIT ?")
+func (w *where) prepare(conn *sqlite.Conn, from, order string, limit int64, offset ...int64) (*sqlite.Stmt, error) {
+	sql := from + " WHERE " + strings.Join(w.parts, " AND ") + order + " LIMIT ?"
+	args := append(w.args, limit)
+	if len(offset) > 0 {
+		sql, args = sql+" OFFSET ?", append(args, offset[0])
+	}
+	stmt, _, err := conn.PrepareTransient(sql)
 	if err != nil {
 		return nil, err
 	}
 	b := bind(stmt)
-	for _, arg := range append(w.args, limit) {
+	for _, arg := range args {
 		switch v := arg.(type) {
 		case int64:
 			b.int(v)

@@ -21,12 +21,14 @@ const (
 	openShort  = 10 * time.Minute // open messages are looked at again so often, when their time is short …
 	openLong   = 6 * time.Hour    // … and so often when it is days, which is how soon a changed setting reaches them
 	longKeep   = 24 * time.Hour
+	relayWait  = time.Minute // what has yet to be relayed is looked at again so often
 	day        = 24 * time.Hour
 )
 
 // forgetting is a step's look at what is due.
 type forgetting struct {
 	now   int64
+	floor int64 // events from here on have yet to be relayed
 	looks map[walkKey]*look
 	keeps map[int64]keep // by project
 	round round
@@ -169,7 +171,7 @@ func (f *forgetting) messages(conn *sqlite.Conn, key walkKey, keep int64, l *loo
 		if err != nil {
 			return err
 		}
-		again := f.judge(m.created, keep, state)
+		again := f.again(key.kind, m.created, keep, state)
 		if wait := m.created + keep + waitShort.Microseconds(); again != 0 && (state.open && f.now < wait || !state.open && again < wait) {
 			l.at = min(again, wait)
 			return nil
@@ -189,14 +191,16 @@ type candidateMessage struct {
 type stateOf struct {
 	open bool
 	done int64 // the last one's end
+	told int64 // the newest event
 	due  int64 // when the last one of those that wait is tried again
 }
 
 func readProgressOf(conn *sqlite.Conn, from, count int64) (s stateOf, err error) {
-	b := bind(conn.Prep(`SELECT status, done_at, due_at, queue IS NOT NULL FROM deliveries WHERE row >= ? AND row < ?`))
+	b := bind(conn.Prep(`SELECT status, done_at, due_at, queue IS NOT NULL, last_event FROM deliveries WHERE row >= ? AND row < ?`))
 	b.int(from)
 	b.int(from + count)
 	err = each(b.s, func(q *sqlite.Stmt) error {
+		s.told = max(s.told, q.ColumnInt64(4))
 		if mail.Status(q.ColumnInt64(0)).Final() {
 			s.done = max(s.done, q.ColumnInt64(1))
 			return nil
@@ -208,6 +212,16 @@ func readProgressOf(conn *sqlite.Conn, from, count int64) (s stateOf, err error)
 		return nil
 	})
 	return s, err
+}
+
+// again is judge, but a message whose events have yet to be relayed to webhooks waits for
+// that. It is a matter of moments, unless hooks are not worked on.
+func (f *forgetting) again(kind, created, keep int64, s stateOf) int64 {
+	when := f.judge(created, keep, s)
+	if when == 0 && kind == forgetMessage && s.told >= f.floor {
+		when = f.now + relayWait.Microseconds()
+	}
+	return when
 }
 
 // judge tells when to look at a message again; 0: it is due now.
@@ -272,7 +286,7 @@ func (f *forgetting) lookAgain(conn *sqlite.Conn, e *errand) error {
 		keep = k.ofMessage(&own)
 	}
 	state, err := readProgressOf(conn, m.first, m.count)
-	e.again = f.judge(m.created, keep, state)
+	e.again = f.again(e.kind, m.created, keep, state)
 	return err
 }
 
@@ -305,6 +319,8 @@ func (f *forgetting) events(conn *sqlite.Conn, key walkKey, keep int64, l *look)
 			found := errand{kind: key.kind, row: e.row}
 			if due := e.at + k.events; due > f.now {
 				found.again = due
+			} else if e.row >= f.floor {
+				found.again = f.now + relayWait.Microseconds()
 			}
 			f.round.errands = append(f.round.errands, found)
 		}
@@ -320,6 +336,8 @@ func (f *forgetting) lookAtEvent(conn *sqlite.Conn, e *errand) error {
 		k, known := f.keeps[q.ColumnInt64(1)>>1]
 		switch due := q.ColumnInt64(0) + k.events; {
 		case !known:
+		case due <= f.now && e.row >= f.floor:
+			e.again = f.now + relayWait.Microseconds()
 		case due <= f.now:
 			e.again = 0
 		default:

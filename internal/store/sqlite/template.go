@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"zombiezen.com/go/sqlite"
 
+	"github.com/postroad/postroad/internal/eventlog"
 	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/render"
 	"github.com/postroad/postroad/internal/template"
@@ -200,6 +201,7 @@ func (s *Store) ChangeTemplate(ctx context.Context, c render.Change) (render.Tem
 			}
 		}
 		for _, e := range c.Events {
+			e.Detail.Facts = eventlog.AboutTemplate(n.ID, n.Alias, n.Name)
 			if err := t.addOther(e); err != nil {
 				return err
 			}

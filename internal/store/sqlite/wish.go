@@ -82,6 +82,7 @@ func (s *Store) Unsubscribe(ctx context.Context, u feedback.Unsubscription) (got
 
 // tell hangs an event on a delivery and changes nothing else of it.
 func (t *tx) tell(p *progress, e mail.Event) error {
+	e.Detail.Previous = p.status.String() // it stays what it is
 	chain, err := t.chain(p)
 	if err != nil {
 		return err

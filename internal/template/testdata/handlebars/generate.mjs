@@ -1,5 +1,6 @@
 // Writes what npm handlebars makes of each case into the case files beside it, one case a
-// line; with --check it only compares. Run it with handlebars installed somewhere:
+// line; with --check it only compares. The tests run it with the handlebars that
+// ../npm/package-lock.json names; by hand:
 //   NODE_PATH=…/node_modules node generate.mjs [--check]
 // An expectation of null means that handlebars refuses the template or the data.
 import { createRequire } from 'node:module';

@@ -1,0 +1,72 @@
+package postroad
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+// Sandbox is the inbox of the test environment.
+type Sandbox struct{ c *Client }
+
+// SandboxMessage is a captured message with what is in it.
+type SandboxMessage struct {
+	MessageRecord
+	Content   *MessageContent `json:"content"` // nil: no longer kept
+	Extracted Extracted       `json:"extracted"`
+}
+
+// Extracted is what tests look for in a mail.
+type Extracted struct {
+	Codes []string `json:"codes"`
+	Links []string `json:"links"`
+}
+
+// SandboxFilter selects captured messages.
+type SandboxFilter struct {
+	Paging
+	Recipient     string    `query:"recipient"`
+	Subject       string    `query:"subject"`
+	Status        []string  `query:"status"`
+	CreatedAfter  time.Time `query:"created_after"`
+	CreatedBefore time.Time `query:"created_before"`
+}
+
+// List lists what was captured.
+func (s *Sandbox) List(filter SandboxFilter) *List[MessageSummary] {
+	return listOf[MessageSummary](s.c, filter, "sandbox", "messages")
+}
+
+// Get gives one with its content.
+func (s *Sandbox) Get(ctx context.Context, id string) (*SandboxMessage, error) {
+	return call[SandboxMessage](ctx, s.c, http.MethodGet, at("sandbox", "messages", id), nil, nil)
+}
+
+// Clear removes all that was captured.
+func (s *Sandbox) Clear(ctx context.Context, options ...CallOption) error {
+	return nothing(ctx, s.c, http.MethodDelete, at("sandbox", "messages"), nil, options)
+}
+
+// Expected is a message a test waits for.
+type Expected struct {
+	Recipient string        `query:"recipient"`
+	Subject   string        `query:"subject"` // part of it
+	After     time.Time     `query:"after"`   // zero: also what came in the last minute
+	Timeout   time.Duration `query:"timeout"` // zero: 30 s; at most 60 s
+}
+
+// WaitFor waits until a message that fits was captured. When none comes in time it is
+// [ErrNotFound].
+func (s *Sandbox) WaitFor(ctx context.Context, e Expected) (*SandboxMessage, error) {
+	r, err := requestOf(http.MethodGet, at("sandbox", "messages", "wait"), nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	if r.query, err = queryOf(e); err != nil {
+		return nil, err
+	}
+	if r.wait = e.Timeout; r.wait == 0 {
+		r.wait = 30 * time.Second
+	}
+	return into[SandboxMessage](s.c.do(ctx, r))
+}

@@ -1,0 +1,79 @@
+package webhook
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/postroad/postroad/internal/mail"
+)
+
+// types are the events there are to subscribe to.
+func types() []string {
+	return []string{"message.queued", "message.scheduled", "message.rescheduled", "message.accepted", "message.delivered", "message.deferred",
+		"message.bounced", "message.complained", "message.suppressed", "message.expired", "message.failed", "message.cancelled",
+		"message.unsubscribed", "message.opened", "message.clicked", "suppression.created", "suppression.deleted", "domain.created",
+		"domain.verified", "domain.degraded", "domain.failed", "domain.deleted", "template.published", "api_key.created", "api_key.rotated",
+		"api_key.revoked", "api_key.expiring",
+		"webhook.failing", "webhook.disabled", "webhook.recovered", "webhook.test"}
+}
+
+// judgeEvent wants a name that is known, or a family of them. Where it stands is for the
+// caller to say.
+func judgeEvent(name string) *mail.Error {
+	known := types()
+	if name == "*" || slices.Contains(known, name) {
+		return nil
+	}
+	if family, ok := strings.CutSuffix(name, "*"); ok && strings.HasSuffix(family, ".") &&
+		slices.ContainsFunc(known, func(k string) bool { return strings.HasPrefix(k, family) }) {
+		return nil
+	}
+	f := fault("events", "invalid_value", fmt.Sprintf("There is no event '%s'; GET /v1/event-types lists them.", name))
+	if f.Suggestion = nearest(name, known); f.Suggestion != "" {
+		f.Message = fmt.Sprintf("There is no event '%s'. Did you mean '%s'?", name, f.Suggestion)
+	}
+	return f
+}
+
+// TypeFault tells what is wrong with the name of an event or of a family of them; nil: nothing.
+func TypeFault(name string) *mail.Error { return judgeEvent(name) }
+
+// nearest gives the known name that takes the fewest changes, if these are few; "delivered"
+// is short for "message.delivered".
+func nearest(name string, known []string) string {
+	best, least := "", max(2, len(name)/3)+1
+	for _, k := range known {
+		if strings.HasSuffix(k, "."+strings.ToLower(name)) {
+			return k
+		}
+		if d := distance(strings.ToLower(name), k); d < least {
+			best, least = k, d
+		}
+	}
+	return best
+}
+
+// distance is Levenshtein's; of what is much too long it is too much.
+func distance(a, b string) int {
+	if len(a) > 64 {
+		return len(a)
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
