@@ -162,6 +162,11 @@ func (sv *server) source() route.Source {
 	if a := sv.settings.Delivery.SourceAddr; a.IsValid() {
 		src.Name, src.Local = a.String(), a.String()
 	}
+	if d := &sv.settings.Delivery; d.SmartHost != "" {
+		if smart, err := route.ParseSmartHost(d.SmartHost, d.SmartHostUser, d.SmartHostSecret); err == nil { // config judged it
+			src.Name, src.Smart = smart.Name, smart
+		}
+	}
 	return src
 }
 
