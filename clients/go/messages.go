@@ -40,10 +40,7 @@ func sendRequest(message *Message, options []CallOption) (request, error) {
 	options = keyed(options, message.IdempotencyKey)
 	plain := *message
 	plain.IdempotencyKey = ""
-	total := 0
-	for _, a := range plain.Attachments {
-		total += len(a.Content)
-	}
+	total := sizeOf(plain.Attachments)
 	if total > MaxBody {
 		return request{}, tooLarge(total)
 	}
@@ -59,6 +56,14 @@ func sendRequest(message *Message, options []CallOption) (request, error) {
 	}
 	r.options, r.ownKey = options, carriesKey(message.Headers)
 	return r, err
+}
+
+// sizeOf is how many bytes files have together.
+func sizeOf(files []Attachment) (total int) {
+	for i := range files {
+		total += len(files[i].Content)
+	}
+	return total
 }
 
 // keyed makes the key a message carries the call's, unless an option names one.
@@ -134,6 +139,13 @@ type ItemError struct {
 // SendBatch hands many messages over. In mode "partial" refused ones stand in Data and are
 // no error of the call.
 func (m *Messages) SendBatch(ctx context.Context, batch Batch, options ...CallOption) (*BatchAccepted, error) {
+	files := 0
+	for i := range batch.Messages {
+		files += sizeOf(batch.Messages[i].Attachments)
+	}
+	if files > MaxBody {
+		return nil, tooLarge(files)
+	}
 	r, err := requestOf(http.MethodPost, at("messages", "batch"), batch, options)
 	if err != nil {
 		return nil, err

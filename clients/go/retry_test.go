@@ -282,7 +282,9 @@ func TestOneKeyOnlyGoesWithARequest(t *testing.T) {
 	own.IdempotencyKey, inHeaders.Headers = "mine", map[string]string{"x-idempotency-key": "there"}
 	for i, send := range []func() (*postroad.Accepted, error){
 		func() (*postroad.Accepted, error) { return c.Messages.Send(t.Context(), own) },
-		func() (*postroad.Accepted, error) { return c.Messages.Send(t.Context(), own, postroad.IdempotencyKey("stronger")) },
+		func() (*postroad.Accepted, error) {
+			return c.Messages.Send(t.Context(), own, postroad.IdempotencyKey("stronger"))
+		},
 		func() (*postroad.Accepted, error) { return c.Messages.Send(t.Context(), inHeaders) },
 		func() (*postroad.Accepted, error) {
 			server.Answer("POST", "/v1/messages/raw", 202, `{}`)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -57,13 +58,25 @@ type Webhook struct {
 	Format         string            `json:"format"`
 	Status         string            `json:"status"` // "enabled", "disabled"
 	DisabledReason string            `json:"disabled_reason"`
+	DisabledAt     time.Time         `json:"disabled_at"`
 	Ordering       string            `json:"ordering"`
 	MaxPerSecond   int               `json:"max_per_second"`
 	CustomHeaders  map[string]string `json:"custom_headers"`
 	Health         WebhookHealth     `json:"health"`
 	Secret         string            `json:"secret"`
+	OldExpiresAt   time.Time         `json:"old_secret_expires_at"`
 	CreatedAt      time.Time         `json:"created_at"`
+	CreatedBy      string            `json:"created_by"`
+	Missed         *MissedEvents     `json:"missed"`        // while it is disabled
+	ReplayJobID    string            `json:"replay_job_id"` // of Enable
 	Warnings       []Warning         `json:"warnings"`
+}
+
+// MissedEvents came while an endpoint was disabled; they can be replayed.
+type MissedEvents struct {
+	Count   int       `json:"count"`
+	AtLeast bool      `json:"at_least"` // counting stopped there
+	Since   time.Time `json:"since"`
 }
 
 // WebhookHealth is how an endpoint does.
@@ -72,7 +85,9 @@ type WebhookHealth struct {
 	P95MS          *float64  `json:"p95_ms"`
 	Backlog        int64     `json:"backlog"`
 	Breaker        string    `json:"breaker"`
-	FirstFailureAt time.Time `json:"first_failure_at"`
+	FirstFailureAt time.Time `json:"first_failure_at"` // since when nothing gets through
+	LastSuccessAt  time.Time `json:"last_success_at"`
+	LastError      string    `json:"last_error"`
 }
 
 // Create adds an endpoint; its Secret is what [Verify] takes.
@@ -103,8 +118,11 @@ func (w *Webhooks) Delete(ctx context.Context, id string, options ...CallOption)
 type WebhookSecret struct {
 	Response
 	WebhookID    string    `json:"webhook_id"`
+	Object       string    `json:"object"`
 	Secret       string    `json:"secret"`
+	OldSecret    string    `json:"old_secret"`
 	OldExpiresAt time.Time `json:"old_expires_at"`
+	Warnings     []Warning `json:"warnings"`
 }
 
 // Secret shows an endpoint's secret.
@@ -113,7 +131,7 @@ func (w *Webhooks) Secret(ctx context.Context, id string) (*WebhookSecret, error
 }
 
 // RotateSecret makes a new secret; both sign for overlapHours (0 to 168; nil: 24). Inside
-// that time another rotation needs [ForceBody].
+// that time another rotation is [ErrConflict], unless force.
 func (w *Webhooks) RotateSecret(ctx context.Context, id string, overlapHours *int, force bool, options ...CallOption) (*WebhookSecret, error) {
 	body := map[string]any{}
 	if overlapHours != nil {
@@ -143,13 +161,20 @@ func (w *Webhooks) Disable(ctx context.Context, id string, options ...CallOption
 // WebhookTest is one exchange with an endpoint, and what it means.
 type WebhookTest struct {
 	Response
-	Request WebhookRequest `json:"request"`
-	Answer  *WebhookAnswer `json:"response"`
-	Verdict string         `json:"verdict"`
+	WebhookID string         `json:"webhook_id"`
+	Object    string         `json:"object"`
+	Type      string         `json:"type"`
+	Delivered bool           `json:"delivered"`
+	Error     string         `json:"error"`
+	Request   WebhookRequest `json:"request"`
+	Answer    *WebhookAnswer `json:"response"`
+	Verdict   string         `json:"verdict"`
 }
 
 // WebhookRequest is what was posted.
 type WebhookRequest struct {
+	Method  string            `json:"method"`
+	URL     string            `json:"url"`
 	Headers map[string]string `json:"headers"`
 	Body    string            `json:"body"`
 }
@@ -190,8 +215,15 @@ type WebhookDelivery struct {
 	Type          string       `json:"type"`
 	MessageID     string       `json:"message_id"`
 	Status        string       `json:"status"`
-	Attempts      []WebhookTry `json:"attempts"`
+	Position      int64        `json:"position"` // of the event in the log
+	URL           string       `json:"url"`      // the endpoint's present one
+	AttemptCount  int          `json:"attempt_count"`
+	CreatedAt     time.Time    `json:"created_at"`
 	NextAttemptAt time.Time    `json:"next_attempt_at"`
+	CompletedAt   time.Time    `json:"completed_at"`
+	Attempts      []WebhookTry `json:"attempts"` // of Delivery
+	Body          string       `json:"body"`     // of Delivery: as it would be sent now
+	Warnings      []Warning    `json:"warnings"`
 }
 
 // WebhookTry is one try of a delivery.
@@ -201,6 +233,7 @@ type WebhookTry struct {
 	Request    *WebhookRequest `json:"request"`
 	Response   *WebhookAnswer  `json:"response"`
 	Error      string          `json:"error"`
+	Probe      bool            `json:"probe"` // of an open breaker: it does not count
 }
 
 // Deliveries lists what was and is posted to an endpoint.
@@ -226,18 +259,20 @@ type Replay struct {
 	Status string    `json:"status,omitempty"` // "failed", "delivered"; "": all of the window
 }
 
-// ReplayCount counts the events a replay would post.
-func (w *Webhooks) ReplayCount(ctx context.Context, id string, r Replay, options ...CallOption) (int, error) {
-	out, err := call[struct {
-		Matched int `json:"matched"`
-	}](ctx, w.c, http.MethodPost, at("webhooks", id, "replay"), struct {
+// ReplayCount is how many events a replay would post.
+type ReplayCount struct {
+	Response
+	Matched  int       `json:"matched"`
+	AtLeast  bool      `json:"at_least"` // counting stopped there
+	Warnings []Warning `json:"warnings"`
+}
+
+// ReplayCount counts the events a replay would post, and posts none.
+func (w *Webhooks) ReplayCount(ctx context.Context, id string, r Replay, options ...CallOption) (*ReplayCount, error) {
+	return call[ReplayCount](ctx, w.c, http.MethodPost, at("webhooks", id, "replay"), struct {
 		Replay
 		DryRun bool `json:"dry_run"`
 	}{r, true}, options)
-	if err != nil {
-		return 0, err
-	}
-	return out.Matched, nil
 }
 
 // Replay posts them again, with the webhook-id they had.
@@ -245,18 +280,44 @@ func (w *Webhooks) Replay(ctx context.Context, id string, r Replay, options ...C
 	return call[Job](ctx, w.c, http.MethodPost, at("webhooks", id, "replay"), r, options)
 }
 
-// WebhookStats counts an endpoint's deliveries of a window. Further figures stand in
-// [Response.Raw].
+// WebhookStats counts an endpoint's deliveries of a window.
 type WebhookStats struct {
 	Response
-	WebhookID string `json:"webhook_id"`
+	WebhookID      string        `json:"webhook_id"`
+	Object         string        `json:"object"`
+	WindowSeconds  int64         `json:"window_seconds"`
+	Delivered      int64         `json:"delivered"`
+	FailedAttempts int64         `json:"failed_attempts"`
+	Failed         int64         `json:"failed"`       // given up
+	SuccessRate    *float64      `json:"success_rate"` // of tries; nil when there were none
+	LatencyMS      *Percentiles  `json:"latency_ms"`   // nil while nothing was delivered
+	Backlog        int64         `json:"backlog"`
+	Breaker        string        `json:"breaker"`
+	Hours          []WebhookHour `json:"hours"`
+	Warnings       []Warning     `json:"warnings"`
 }
 
-// Stats is how an endpoint did over a window (zero: 24 hours).
+// Percentiles of a time.
+type Percentiles struct {
+	P50 int64 `json:"p50"`
+	P95 int64 `json:"p95"`
+	P99 int64 `json:"p99"`
+}
+
+// WebhookHour is one hour of it.
+type WebhookHour struct {
+	Start          time.Time `json:"start"`
+	Delivered      int64     `json:"delivered"`
+	FailedAttempts int64     `json:"failed_attempts"`
+	Failed         int64     `json:"failed"`
+}
+
+// Stats is how an endpoint did over a window, in whole hours (zero: 24).
 func (w *Webhooks) Stats(ctx context.Context, id string, window time.Duration) (*WebhookStats, error) {
 	var options []CallOption
 	if window > 0 {
-		options = append(options, param("window", window.String()))
+		hours := max((window+time.Hour-1)/time.Hour, 1)
+		options = append(options, param("window", strconv.Itoa(int(hours))+"h"))
 	}
 	return call[WebhookStats](ctx, w.c, http.MethodGet, at("webhooks", id, "stats"), nil, options)
 }

@@ -59,6 +59,7 @@ func (sv *server) run(soft, hard context.Context, o Options) error {
 	work.run("jobs", sv.jobs.Run)
 	work.run("visits", sv.visits.Run)
 	hooks.run("webhooks", sv.hooks.Run)
+	work.run("events", sv.events.Run)
 	doors.run("http", serveOn(sv.http, sv.listener))
 	sv.smtp.run(upkeep, doors)
 	sv.openSocket(doors)

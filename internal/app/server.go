@@ -17,6 +17,7 @@ import (
 	"github.com/postroad/postroad/internal/deliver"
 	"github.com/postroad/postroad/internal/dkim"
 	"github.com/postroad/postroad/internal/dns"
+	"github.com/postroad/postroad/internal/eventlog"
 	"github.com/postroad/postroad/internal/feedback"
 	"github.com/postroad/postroad/internal/httpapi"
 	"github.com/postroad/postroad/internal/httpapi/hyvor"
@@ -56,6 +57,7 @@ type server struct {
 	tokens   *tracking.Tokens
 	jobs     *job.Service
 	visits   *visit.Gatherer
+	events   *eventlog.Service
 	sessions *project.Sessions
 	pressure *submit.Pressure
 	queue    *queue.Queue
@@ -160,6 +162,11 @@ func (sv *server) source() route.Source {
 	if a := sv.settings.Delivery.SourceAddr; a.IsValid() {
 		src.Name, src.Local = a.String(), a.String()
 	}
+	if d := &sv.settings.Delivery; d.SmartHost != "" {
+		if smart, err := route.ParseSmartHost(d.SmartHost, d.SmartHostUser, d.SmartHostSecret); err == nil { // config judged it
+			src.Name, src.Smart = smart.Name, smart
+		}
+	}
 	return src
 }
 
@@ -218,6 +225,7 @@ func (sv *server) buildDoors() {
 		Marking:  submit.Marking{Base: sv.url},
 		Renderer: render.New(sv.library), Pressure: sv.pressure, Now: sv.now, Log: sv.log})
 	sv.visits = visit.New(visit.Options{Store: sv.store, Log: sv.log})
+	sv.events = eventlog.NewService(eventlog.Options{Store: sv.store, Wake: sv.store.Wake, BaseURL: sv.url, Log: sv.log})
 	wishes := feedback.NewService(sv.store, sv.now)
 	sv.jobs = job.NewService(job.Options{Store: sv.store, Dir: filepath.Join(s.Storage.DataDir, "jobs"), Node: sv.queue.Node(), Now: sv.now, Log: sv.log})
 	sv.door = httpapi.New(httpapi.Options{Access: sv.access, Sessions: sv.sessions, Pressure: sv.pressure.Refuse, Memory: sv.store, PublicURL: sv.url, MaxBody: int64(s.HTTP.MaxBody), Now: sv.now, Log: sv.log})
@@ -227,16 +235,18 @@ func (sv *server) buildDoors() {
 	reading.Now = sv.now
 	api := v1.New(v1.Options{
 		Door: sv.door, Access: sv.access, Sessions: sv.sessions, Audit: sv.store, Limits: sv.access.Limits(), Submitter: submitter,
-		Archive: reading, Erasures: sv.forget, Orders: sv.queue, Domains: sv.domains, Suppressions: wishes, Jobs: sv.jobs, Templates: sv.library, Links: links, Webhooks: sv.hooks, HookURLs: sv.poster,
+		Archive: reading, Erasures: sv.forget, Orders: sv.queue, Domains: sv.domains, Suppressions: wishes, Jobs: sv.jobs,
+		Templates: sv.library, Links: links, Webhooks: sv.hooks, HookURLs: sv.poster, Events: sv.events,
 		Secret: sv.ring.Derive("cursors"), Wake: sv.store.Wake, Health: sv.health,
 		Version: v1.Version{Version: b.Version, Commit: b.Commit, Go: b.Go},
 	})
 	dialect := hyvor.New(hyvor.Options{Door: sv.door, Access: sv.access, Limits: sv.access.Limits(), Submitter: submitter, Archive: reading,
-		Orders: sv.queue, Domains: sv.domains, Suppressions: wishes, Store: sv.store, Bounds: hyvorBounds(s.Hyvor)})
+		Orders: sv.queue, Domains: sv.domains, Suppressions: wishes, Webhooks: sv.hooks, Store: sv.store, Bounds: hyvorBounds(s.Hyvor)})
 	linkDoor := linksdoor.New(linksdoor.Options{Tokens: sv.tokens, Wishes: wishes, Visitors: sv.visits, Now: sv.now, Log: sv.log})
 	sv.ready = &readiness{ping: sv.store.Ping, schema: sv.store.Schema, room: sv.pressure.Check, now: sv.now, log: sv.log}
 	metrics := newMetrics(&measured{queue: sv.queue.Stats, depth: sv.store.Depth, door: sv.door.Stats, hooks: sv.hooks, smtp: sv.smtp.server.Stats, pressure: sv.pressure.Stats, now: sv.now, log: sv.log})
 	sv.http = sv.door.Server(newHandler(api, sv.ready, guardMetrics(metrics, s.HTTP), doors(dialect, linkDoor, reference.New(sv.door))))
+	sv.http.RegisterOnShutdown(sv.events.Stop) // else waiting readers would hold up the stop
 }
 
 // hyvorBounds are the Hyvor dialect's settings.

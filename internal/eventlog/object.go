@@ -71,17 +71,41 @@ type (
 // maxFacts bounds what is kept of an object, in bytes; lists are left out beyond it.
 const maxFacts = 4000
 
+// Facts are kept with the row of what they are about: a dialect's number for it, also once
+// it is gone. The envelope does not show it.
+type (
+	numberedSuppression struct {
+		suppressionFacts
+		Row int64 `json:"row,omitzero"`
+	}
+	numberedDomain struct {
+		domainFacts
+		Row int64 `json:"row,omitzero"`
+	}
+)
+
+// RowOf is the row in the Facts of a suppression.* or domain.* event; 0: it has none.
+func RowOf(e *mail.Event) int64 {
+	var n struct {
+		Row int64 `json:"row"`
+	}
+	if len(e.Detail.Facts) == 0 || json.Unmarshal(e.Detail.Facts, &n) != nil {
+		return 0
+	}
+	return n.Row
+}
+
 // AboutSuppression is the Facts of suppression.* events.
 func AboutSuppression(s *mail.Suppression) jsontext.Value {
-	return facts(suppressionFacts{ID: s.ID.Text(mail.PrefixSuppression), Object: "suppression", Recipient: orNull(s.Address), Reason: s.Reason, Kind: s.Kind,
+	return facts(numberedSuppression{Row: s.Row, suppressionFacts: suppressionFacts{ID: s.ID.Text(mail.PrefixSuppression), Object: "suppression", Recipient: orNull(s.Address), Reason: s.Reason, Kind: s.Kind,
 		Topic: orNull(s.Topic), Source: orNull(s.Source), MessageID: orNull(s.Message.Text(mail.PrefixMessage)), Detail: orNull(clip(s.Detail, 1000)),
-		Note: orNull(clip(s.Note, 1000)), CreatedAt: stampOf(s.CreatedAt), ExpiresAt: stampOf(s.ExpiresAt)})
+		Note: orNull(clip(s.Note, 1000)), CreatedAt: stampOf(s.CreatedAt), ExpiresAt: stampOf(s.ExpiresAt)}})
 }
 
 // AboutDomain is the Facts of domain.* events.
 func AboutDomain(d *project.Domain) jsontext.Value {
 	can := d.CanSend()
-	return facts(domainFacts{ID: d.ID.Text(mail.PrefixDomain), Object: "domain", Name: d.Name, Status: orNull(d.Status), CanSend: &can, Checks: d.Checks})
+	return facts(numberedDomain{Row: d.Row, domainFacts: domainFacts{ID: d.ID.Text(mail.PrefixDomain), Object: "domain", Name: d.Name, Status: orNull(d.Status), CanSend: &can, Checks: d.Checks}})
 }
 
 // AboutTemplate is the Facts of template.* events.

@@ -189,6 +189,13 @@ func TestAReaderThatIsTooSlowIsToldAndLosesNothing(t *testing.T) {
 	r, watch := b.follow(0), b.follow(0)
 	b.enter(3)
 	b.take(r, 0, 3)
+	for !r.Live() {
+		moment, cancel := context.WithTimeout(b.ctx, 10*time.Millisecond)
+		if items, err := r.Next(moment, 1); len(items) > 0 || !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(items, err)
+		}
+		cancel()
+	}
 	for i := range 10 { // watch sees to it that the feed has read them
 		b.enter(3)
 		b.take(watch, 3*i, 3)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/postroad/postroad/internal/mail"
 )
@@ -46,6 +47,9 @@ func Judge(s *mail.Suppression, now time.Time) mail.Faults {
 	s.Kind = mail.KindOf(s.Reason)
 	if len(s.Topic) > maxTopic {
 		fault("topic", "too_long", "A topic has at most 64 characters.")
+	}
+	if !utf8.ValidString(s.Topic) || strings.IndexByte(s.Topic, 0) >= 0 {
+		fault("topic", "invalid_value", "A topic is text in UTF-8 without NUL characters.")
 	}
 	if s.Topic != "" && s.Kind != mail.KindUnsubscribe {
 		fault("topic", "invalid_value", "Only an unsubscribe can be bound to a topic: everything else blocks all mail.")

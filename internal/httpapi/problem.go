@@ -159,8 +159,8 @@ func (c *Call) failOne(e *mail.Error) {
 	if e.Code == "insufficient_scope" {
 		p.Extra = append(p.Extra, Extra{"required_scope", e.Suggestion})
 	}
-	if k.status == http.StatusServiceUnavailable || e.Code == "idempotency_in_progress" {
-		p.RetryAfter = retryAfter[e.Code]
+	if k.status == http.StatusServiceUnavailable || k.status == http.StatusTooManyRequests || e.Code == "idempotency_in_progress" {
+		p.RetryAfter = max(retryAfter[e.Code], 1)
 	}
 	c.Problem(p)
 }

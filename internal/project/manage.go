@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/postroad/postroad/internal/audit"
 	"github.com/postroad/postroad/internal/mail"
@@ -155,7 +156,7 @@ func (a *Access) RevokeKey(ctx context.Context, by Principal, id string) error {
 
 // Limits of what a key may carry.
 const (
-	maxKeyName     = 100
+	maxKeyName     = 255 // characters
 	maxKeyPatterns = 100
 	maxKeyRate     = 10_000_000
 	maxRecipients  = 50
@@ -171,8 +172,8 @@ func judgeKey(k *Key, by *Principal, now time.Time) mail.Faults {
 	}
 	if k.Name == "" {
 		fault("missing_required_field", "name", "Give the key a name that tells which service uses it.")
-	} else if len(k.Name) > maxKeyName || strings.ContainsFunc(k.Name, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		fault("invalid_value", "name", "A key's name is at most 100 characters without control characters.")
+	} else if utf8.RuneCountInString(k.Name) > maxKeyName || strings.ContainsFunc(k.Name, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		fault("invalid_value", "name", "A key's name is at most 255 characters without control characters.")
 	}
 	judgeScopes(k, by, fault)
 	if by != nil && by.Session == nil && by.Owner.Env == mail.Test && k.Env == mail.Live {

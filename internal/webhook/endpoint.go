@@ -53,6 +53,7 @@ type Endpoint struct {
 	URL         string
 	Description string
 	Events      []string // exact names, "message.*", "*"
+	Names       []string // what its format calls those it wants, where that says more; nil: all of Events
 	Filters     Filters
 	Redact      []string // subject, recipient, metadata
 	Payload     string   // version of the envelope: PayloadV1
@@ -105,7 +106,7 @@ type State struct {
 }
 
 // Breaking tells where the breaker stands, in words.
-func (s *State) Breaking() string {
+func (s State) Breaking() string {
 	if s.Breaker == "" {
 		return BreakerClosed
 	}

@@ -19,6 +19,7 @@ type NewEndpoint struct {
 	URL          string
 	Description  string
 	Events       []string
+	Names        []string // see Endpoint.Names
 	Filters      Filters
 	Redact       []string
 	Payload      string
@@ -34,6 +35,7 @@ type NewEndpoint struct {
 type Edit struct {
 	URL, Description, Payload, Format, Ordering *string
 	Events, Redact                              *[]string
+	Names                                       []string // with Events: see Endpoint.Names
 	Filters                                     *Filters
 	MaxPerSecond                                *int
 	Headers                                     *map[string]string
@@ -61,7 +63,7 @@ func (e *Conflict) Error() string { return e.Message }
 // the once key: leave the secret out of it, it is given here.
 func (s *Service) Create(ctx context.Context, owner mail.Owner, n NewEndpoint, once *mail.Once, answer func(Endpoint) mail.Answer) (Endpoint, string, error) {
 	now := s.o.Now()
-	e := Endpoint{ID: mail.NewID(now), Owner: owner, URL: n.URL, Description: n.Description, Events: n.Events, Filters: n.Filters, Redact: n.Redact,
+	e := Endpoint{ID: mail.NewID(now), Owner: owner, URL: n.URL, Description: n.Description, Events: n.Events, Names: n.Names, Filters: n.Filters, Redact: n.Redact,
 		Payload: n.Payload, Format: n.Format, Ordering: n.Ordering, MaxPerSecond: n.MaxPerSecond, Headers: maps.Clone(n.Headers),
 		Status: Enabled, CreatedAt: now, CreatedBy: n.By}
 	if n.Disabled {
@@ -120,6 +122,9 @@ func (s *Service) Update(ctx context.Context, owner mail.Owner, id mail.ID, d Ed
 				*f.to = *f.from
 			}
 		}
+		if d.Events != nil {
+			e.Names = d.Names
+		}
 		if d.Filters != nil {
 			e.Filters = *d.Filters
 		}
@@ -167,6 +172,7 @@ func (s *Service) Delete(ctx context.Context, owner mail.Owner, id mail.ID, ifVe
 		return err
 	}
 	s.changed(ctx, "webhook deleted", &Endpoint{ID: id}, by)
+	s.sweepBell.ring()
 	return nil
 }
 
@@ -214,7 +220,7 @@ func (s *Service) Enable(ctx context.Context, owner mail.Owner, id mail.ID, repl
 			return nil
 		}
 		if replayMissed {
-			j := s.newJob(owner, e, job.Replay{From: e.Until, At: e.Until - 1}, by)
+			j := s.newJob(owner, e, job.Replay{From: e.Until, Open: true}, by)
 			begun, c.Job = &j, &j
 		} else {
 			e.Discard = e.Until
@@ -225,6 +231,7 @@ func (s *Service) Enable(ctx context.Context, owner mail.Owner, id mail.ID, repl
 	if err == nil {
 		s.renew(e.Row)
 		s.replayBell.ring()
+		s.sweepBell.ring()
 	}
 	return e, begun, err
 }

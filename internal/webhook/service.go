@@ -20,6 +20,12 @@ type Format interface {
 	Body(n *eventlog.Entry, e *Endpoint) ([]byte, error)
 }
 
+// Chooser is a Format whose own events do not part what ours do: it is asked about each entry
+// that an endpoint's Events let pass.
+type Chooser interface {
+	Tells(n *eventlog.Entry, e *Endpoint) bool
+}
+
 // Memory is what else is remembered: the jobs of replays, and answers to idempotency keys.
 type Memory interface {
 	CreateJob(ctx context.Context, j job.Job, once *mail.Once, answer func(job.Job) mail.Answer) error
@@ -65,8 +71,8 @@ type Service struct {
 	until  time.Time        // of the leases
 
 	// Bells wake the loops of Run.
-	relayBell, postBell, leaseBell, replayBell bell
-	settled                                    chan outcome
+	relayBell, postBell, leaseBell, replayBell, sweepBell bell
+	settled                                               chan outcome
 }
 
 // New builds a service.
@@ -81,7 +87,7 @@ func New(o Options) *Service {
 		o.Probe = probeEvery
 	}
 	return &Service{o: o, queues: make(map[int64]*queue), settled: make(chan outcome, settleMost),
-		relayBell: newBell(), postBell: newBell(), leaseBell: newBell(), replayBell: newBell()}
+		relayBell: newBell(), postBell: newBell(), leaseBell: newBell(), replayBell: newBell(), sweepBell: newBell()}
 }
 
 // bell wakes one who waits, or the next one to wait.

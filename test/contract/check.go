@@ -234,6 +234,9 @@ func (d *Document) problem(a Answer) error {
 		if known[e.Code] == nil && d.Resolve(d.Root["x-errors"])[e.Code] == nil {
 			return fmt.Errorf("the code of a field %q is not in the list", e.Code)
 		}
+		if e.Pointer == "" {
+			return fmt.Errorf("the fault %q has no pointer", e.Code)
+		}
 	}
 	return nil
 }

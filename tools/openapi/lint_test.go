@@ -280,8 +280,8 @@ func (l *linter) schema(where string, s *object, input bool) {
 			l.nested(where+" "+name, s.object(name), input)
 		}
 	}
-	any, _ := s.get("anyOf").([]any)
-	for _, v := range any {
+	forms, _ := s.get("anyOf").([]any)
+	for _, v := range forms {
 		l.nested(where, v.(*object), input)
 	}
 }

@@ -39,7 +39,10 @@ func domainStatus(ours string) string {
 	return "pending" // also one whose record has been missing too long
 }
 
-func (a *API) domainOf(d *project.Domain) domainOut {
+func (a *API) domainOf(d *project.Domain) domainOut { return domainOf(d, a.o.Domains.Records) }
+
+// domainOf shows a domain; records tell what the last check found.
+func domainOf(d *project.Domain, records func(project.Domain) []project.Record) domainOut {
 	out := domainOut{ID: d.Row, CreatedAt: d.CreatedAt.Unix(), Domain: d.Name, Status: domainStatus(d.Status), ChangedAt: d.CreatedAt.Unix(),
 		CheckedAt: unixOrNull(d.LastCheckedAt)}
 	if !d.StatusChangedAt.IsZero() {
@@ -49,7 +52,7 @@ func (a *API) domainOf(d *project.Domain) domainOut {
 		out.Selector, out.Host, out.Record = k.Selector, k.Selector+"._domainkey."+d.Name, k.Record()
 		out.PublicKey = string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: k.PKIX()}))
 		if !d.LastCheckedAt.IsZero() && d.Checks["dkim"] != project.CheckPass {
-			out.Error = a.trouble(d, k)
+			out.Error = trouble(d, k, records)
 		}
 	}
 	return out
@@ -79,9 +82,9 @@ func shownKey(keys []project.DKIMKey) (best *project.DKIMKey) {
 }
 
 // trouble says what the last check missed.
-func (a *API) trouble(d *project.Domain, k *project.DKIMKey) *string {
+func trouble(d *project.Domain, k *project.DKIMKey, records func(project.Domain) []project.Record) *string {
 	said := "The DKIM record was not found."
-	for _, r := range a.o.Domains.Records(*d) {
+	for _, r := range records(*d) {
 		if r.Purpose == "DKIM" && strings.HasPrefix(r.FQDN, k.Selector+"._domainkey.") && r.Diagnosis != "" {
 			said = r.Diagnosis
 		}

@@ -88,7 +88,11 @@ func sections(text string) (all []section) {
 }
 
 func play(t *testing.T, text string) {
-	s := &script{t: t, vars: map[string]string{"live": liveKey, "test": testKey}}
+	weak, err := os.ReadFile("testdata/key512.pem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &script{t: t, vars: map[string]string{"live": liveKey, "test": testKey, "pem": inJSON(privateKey), "weakpem": inJSON(string(weak))}}
 	all := sections(text)
 	bounds := hyvor.Bounds{}
 	if len(all) > 0 && all[0].name == "bounds" {
@@ -216,6 +220,11 @@ func (s *script) given(words []string) {
 	default:
 		s.t.Fatalf("nothing called %q can be given", words[0])
 	}
+}
+
+func inJSON(text string) string {
+	b, _ := jsontext.AppendQuote(nil, text)
+	return string(b)
 }
 
 type unavailable struct{}

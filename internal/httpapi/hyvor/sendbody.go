@@ -354,7 +354,14 @@ func (s *sendReader) content(at string, v jsontext.Value) []byte {
 
 // padded adds the padding that PHP does not ask for.
 func padded(b []byte) []byte {
-	if n := len(b) % 4; n > 1 && bytes.IndexByte(b, '=') < 0 && bytes.IndexAny(b, " \t\r\n") < 0 {
+	if bytes.IndexByte(b, '=') >= 0 {
+		return b
+	}
+	blanks := 0
+	for _, c := range " \t\r\n" {
+		blanks += bytes.Count(b, []byte{byte(c)})
+	}
+	if n := (len(b) - blanks) % 4; n > 1 {
 		return append(b[:len(b):len(b)], "=="[:4-n]...)
 	}
 	return b

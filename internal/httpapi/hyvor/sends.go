@@ -190,7 +190,7 @@ func (a *API) getContent(c *httpapi.Call) (any, error) {
 	if err != nil {
 		return nil, a.noContent(c, err)
 	}
-	out := contentOut{HTML: orNull(parts.HTML), Text: orNull(parts.Text), Headers: map[string]string{}, Raw: strings.ToValidUTF8(raw, "\uFFFD")}
+	out := contentOut{HTML: orNull(asWritten(parts.HTML)), Text: orNull(asWritten(parts.Text)), Headers: map[string]string{}, Raw: strings.ToValidUTF8(raw, "\uFFFD")}
 	for _, h := range parts.Headers {
 		name := strings.ToLower(h.Name)
 		if before, twice := out.Headers[name]; twice {
@@ -199,6 +199,12 @@ func (a *API) getContent(c *httpapi.Call) (any, error) {
 		out.Headers[name] = h.Value
 	}
 	return out, nil
+}
+
+// asWritten is a text as it came in, as far as that can be told: mail ends every line with
+// CR LF, the last one too.
+func asWritten(text string) string {
+	return strings.TrimSuffix(strings.ReplaceAll(text, "\r\n", "\n"), "\n")
 }
 
 func readAll(content mail.Content) (string, error) {

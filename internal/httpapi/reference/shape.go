@@ -39,8 +39,8 @@ func nested(v *tree, depth int) []field {
 			return in
 		}
 	}
-	if any := v.at("anyOf"); any != nil {
-		for _, item := range any.items {
+	if forms := v.at("anyOf"); forms != nil {
+		for _, item := range forms.items {
 			if in := nested(item, depth); in != nil {
 				return in
 			}
@@ -72,9 +72,9 @@ func typeOf(v *tree) template.HTML {
 		}
 		return typeOf(s)
 	}
-	if any := s.at("anyOf"); any != nil {
+	if forms := s.at("anyOf"); forms != nil {
 		var words []string
-		for _, item := range any.items {
+		for _, item := range forms.items {
 			words = append(words, string(typeOf(item)))
 		}
 		return template.HTML(strings.Join(words, " or "))

@@ -1,6 +1,7 @@
 package v1
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"net/http"
@@ -92,6 +93,7 @@ type Options struct {
 	Audit        Audit
 	Webhooks     Webhooks
 	HookURLs     HookURLs // nil: nothing is said of URLs that do not resolve yet
+	Events       Events
 	Secret       [32]byte // signs cursors; the same on every node
 
 	Sessions *project.Sessions                 // nil: nobody logs in
@@ -100,6 +102,9 @@ type Options struct {
 	Wake     func() <-chan struct{}            // of the store, for waiting readers; nil: they poll
 	Health   func(ctx context.Context) []Check // nil: only that the process answers
 	Version  Version
+
+	StreamTime time.Duration // how long a stream of events lasts; 0 = 30 minutes
+	StreamBeat time.Duration // how often it shows that it is alive; 0 = 15 s
 }
 
 // API serves /v1.
@@ -114,6 +119,7 @@ func New(o Options) http.Handler {
 	if o.Resender == nil {
 		o.Resender, _ = o.Submitter.(Resender)
 	}
+	o.StreamTime, o.StreamBeat = cmp.Or(o.StreamTime, streamTime), cmp.Or(o.StreamBeat, streamBeat)
 	a := &API{o: o, cursors: newCursors(o.Secret), now: o.Door.Now}
 	return o.Door.Handler(a.routes())
 }
@@ -248,6 +254,10 @@ func (a *API) routes() []httpapi.Route {
 	add(get, "/v1/webhooks/{webhook}/stats", "webhooks.read", a.webhookStats)
 	add(get, "/v1/webhook-deliveries/{delivery}", "webhooks.read", a.getHook)
 	add(post, "/v1/webhook-deliveries/{delivery}/retry", "webhooks.write", a.retryHook, once)
+	add(get, "/v1/events", "events.read", a.readLog)
+	add(get, "/v1/events/stream", "events.read", a.streamLog)
+	add(get, "/v1/events/{event}", "events.read", a.getLogEntry)
+	add(get, "/v1/event-types", "", a.listEventTypes)
 
 	add(get, "/v1/sandbox/messages", "messages.content", a.listSandbox)
 	add(get, "/v1/sandbox/messages/wait", "messages.content", a.waitSandbox)

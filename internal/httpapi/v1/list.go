@@ -63,7 +63,7 @@ func filterText(q url.Values) string {
 	rest := url.Values{}
 	for name, v := range q {
 		switch name {
-		case "cursor", "limit", "include":
+		case "cursor", "limit", "include", "wait":
 		default:
 			rest[name] = v
 		}
@@ -158,19 +158,24 @@ func page[T any](a *API, l *listing, data []T, row func(*T) int64) {
 	out := listOut[T]{Object: "list", Data: data, URL: l.c.R.URL.Path, Warnings: l.warnings()}
 	if len(data) > l.Limit {
 		out.Data, out.HasMore = data[:l.Limit], true
-		cursor := a.cursors.make(l.scope, row(&data[l.Limit-1]), l.now)
-		out.NextCursor = &cursor
-		q := url.Values{}
-		for name, v := range l.q {
-			q[name] = v
-		}
-		q.Set("cursor", cursor)
-		l.c.W.Header().Set("Link", "<"+a.o.Door.PublicURL()+l.c.R.URL.EscapedPath()+"?"+q.Encode()+`>; rel="next"`)
+		out.NextCursor = a.next(l, row(&data[l.Limit-1]))
 	}
 	if out.Data == nil {
 		out.Data = []T{}
 	}
 	give(l.c, http.StatusOK, out)
+}
+
+// next makes the cursor of a list that goes on behind a row, and its Link header.
+func (a *API) next(l *listing, row int64) *string {
+	cursor := a.cursors.make(l.scope, row, l.now)
+	q := url.Values{}
+	for name, v := range l.q {
+		q[name] = v
+	}
+	q.Set("cursor", cursor)
+	l.c.W.Header().Set("Link", "<"+a.o.Door.PublicURL()+l.c.R.URL.EscapedPath()+"?"+q.Encode()+`>; rel="next"`)
+	return &cursor
 }
 
 // listOut is the envelope of every list.

@@ -114,6 +114,7 @@ func TestWhatIsNoListIsRefusedAtOnce(t *testing.T) {
 	h.upload(liveKey, "/v1/suppressions/import", "name,age\nAda,36\n").is(422, "validation_failed")
 	h.upload(liveKey, "/v1/suppressions/import", strings.Repeat("x", 100<<10)).is(422, "validation_failed")
 	h.upload(liveKey, "/v1/suppressions/import?preset=other", "a@x.example\n").is(422, "validation_failed")
+	h.upload(liveKey, "/v1/suppressions/import?reason=unsubscribe&topic=%FF%FE", "a@x.example\n").is(422, "validation_failed")
 	h.upload(liveKey, "/v1/suppressions/import?reason=Not+ok", "a@x.example\n").is(422, "validation_failed")
 	h.upload(liveKey, "/v1/suppressions/import", "a@x.example\n", "Content-Type", "application/pdf").is(415, "unsupported_media_type")
 	h.upload(liveKey, "/v1/suppressions/import", "a@x.example\n", "Content-Encoding", "gzip").is(400, "")

@@ -17,6 +17,7 @@ type endpointFacts struct {
 	URL            string            `json:"url"`
 	Description    string            `json:"description,omitzero"`
 	Events         []string          `json:"events"`
+	Names          []string          `json:"names,omitzero"`
 	Filters        webhook.Filters   `json:"filters"`
 	Redact         []string          `json:"redact,omitzero"`
 	Payload        string            `json:"payload"`
@@ -34,7 +35,7 @@ type endpointFacts struct {
 }
 
 func endpointFactsOf(e *webhook.Endpoint) (string, error) {
-	return jsonText("webhook facts", endpointFacts{URL: e.URL, Description: e.Description, Events: e.Events, Filters: e.Filters, Redact: e.Redact,
+	return jsonText("webhook facts", endpointFacts{URL: e.URL, Description: e.Description, Events: e.Events, Names: e.Names, Filters: e.Filters, Redact: e.Redact,
 		Payload: e.Payload, Format: e.Format, Ordering: e.Ordering, MaxPerSecond: e.MaxPerSecond, Headers: e.Headers, Status: e.Status,
 		DisabledReason: e.DisabledReason, DisabledAt: micros(e.DisabledAt), Secret: e.Secret, OldSecret: e.OldSecret, OldExpires: micros(e.OldExpires),
 		CreatedBy: e.CreatedBy})
@@ -52,6 +53,7 @@ func scanEndpoint(q *sqlite.Stmt) (webhook.Endpoint, error) {
 		return e, err
 	}
 	e.URL, e.Description, e.Events, e.Filters, e.Redact, e.Payload = f.URL, f.Description, f.Events, f.Filters, f.Redact, f.Payload
+	e.Names = f.Names
 	e.Format, e.Ordering, e.MaxPerSecond, e.Headers = f.Format, f.Ordering, f.MaxPerSecond, f.Headers
 	e.Status, e.DisabledReason, e.DisabledAt = f.Status, f.DisabledReason, fromMicros(f.DisabledAt)
 	e.Secret, e.OldSecret, e.OldExpires, e.CreatedBy = f.Secret, f.OldSecret, fromMicros(f.OldExpires), f.CreatedBy
