@@ -20,6 +20,8 @@ func (s *stage) things() map[string]func() string {
 		"suppression": func() string { return s.suppressed("suppressions") }, "erasure": s.erasure, "token": s.link, "webhook": s.webhook, "delivery": s.hook,
 		"id getJob": s.job, "id cancelJob": s.job, "id": s.key,
 
+		"project": s.project, "project deleteProject": s.suspended, "session": fixed("ses_01kpk2byj0emq8k9w39qsaekf4"),
+
 		"message deleteMessage": s.scheduled, "message updateMessage": s.scheduled, "message cancelMessage": s.scheduled, "message sendMessageNow": s.scheduled,
 		"template deleteTemplate":         func() string { return s.template(s.fresh("t"), `{"text":"x"}`) },
 		"template publishTemplateVersion": s.draft, "template rollbackTemplate": s.twice, "version diffTemplateVersions": fixed("2"),
@@ -29,7 +31,22 @@ func (s *stage) things() map[string]func() string {
 }
 
 // queries are what an operation needs to succeed besides its example.
-var queries = map[string]string{"activateDKIM": "?force=true", "waitForSandboxMessage": "?timeout=10", "streamEvents": "-", "cancelJob": "-"}
+var queries = map[string]string{"activateDKIM": "?force=true", "waitForSandboxMessage": "?timeout=10", "streamEvents": "-", "cancelJob": "-",
+	// These need the cookie of a login: test/16-access.
+	"setUp": "-", "logIn": "-", "getSession": "-", "changePassword": "-", "listSessions": "-", "endSession": "-"}
+
+func (s *stage) project() string {
+	name := s.fresh("p")
+	s.do("POST", "/v1/projects", `{"name":"`+name+`"}`)
+	return name
+}
+
+// suspended is a project that can be deleted.
+func (s *stage) suspended() string {
+	name := s.project()
+	s.do("POST", "/v1/projects/"+name+"/suspend", `{}`)
+	return name
+}
 
 func (s *stage) draft() string {
 	alias := s.fresh("t")
