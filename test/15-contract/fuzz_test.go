@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -61,7 +60,6 @@ func run(t *testing.T, s *stage, n int) map[int]int {
 	seed := uint64(setting("POSTROAD_TEST_SEED", int(time.Now().UnixNano()&0xffffff)))
 	t.Logf("POSTROAD_TEST_SEED=%d", seed)
 	known, ops := s.known(), operations()
-	slices.SortFunc(ops, func(a, b operation) int { return strings.Compare(a.id, b.id) })
 	f := &fuzzing{t: t, p: s.p, known: known, statuses: map[int]int{}, reached: map[string]int{}, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 	began := time.Now()
@@ -97,7 +95,7 @@ var words = []string{"a", "Ada", "hello@acme.test", "ada@example.com", "receipt"
 func (s *stage) known() *known {
 	return &known{all: map[string][]string{"messages": {s.delivered(), s.scheduled(), s.delivered(), s.scheduled()}, "templates": {"welcome", "otp-code", s.draft()},
 		"domains": {"acme.test", s.domain(), s.signing()}, "suppressions": {s.suppressed("suppressions")}, "unsubscribes": {s.suppressed("unsubscribes")}, "erasures": {s.erasure()},
-		"api-keys": {s.key(), s.key()}, "jobs": {s.job()}, "webhooks": {s.webhook(), s.webhook()}, "webhook-deliveries": {s.hook()},
+		"api-keys": {s.key(), s.key()}, "jobs": {s.job()}, "webhooks": {s.webhook(), s.webhook()}, "webhook-deliveries": {s.hook()}, "events": {s.event()},
 		"n": {"0", "1"}, "version": {"1", "2", "draft", "published"}, "selector": {"s1", "s9"}, "token": {s.link()}}}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -116,6 +117,11 @@ func (s *stage) hook() string {
 	return ""
 }
 
+func (s *stage) event() string {
+	s.message("")
+	return s.do("GET", "/v1/events?wait=10", "")["data"].([]any)[0].(map[string]any)["id"].(string)
+}
+
 var hosted = regexp.MustCompile(`/f/([A-Za-z0-9_-]+)`)
 
 // link is the token of a hosted file.
@@ -125,12 +131,13 @@ func (s *stage) link() string {
 	return hosted.FindStringSubmatch(content["html"].(string))[1]
 }
 
-// operations are those of the document.
+// operation is one of the document.
 type operation struct {
 	id, method, path string
 	fields           map[string]any
 }
 
+// operations are all of them, by their ids.
 func operations() (all []operation) {
 	for path, item := range contract.Load().Root["paths"].(map[string]any) {
 		for method, op := range item.(map[string]any) {
@@ -138,5 +145,6 @@ func operations() (all []operation) {
 			all = append(all, operation{fields["operationId"].(string), strings.ToUpper(method), path, fields})
 		}
 	}
+	slices.SortFunc(all, func(a, b operation) int { return strings.Compare(a.id, b.id) })
 	return all
 }
