@@ -3,6 +3,7 @@ package contract
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -21,10 +22,13 @@ type stage struct {
 	count atomic.Int64
 }
 
+// password is the one the examples have, of the console's first user.
+const password = "correct horse battery"
+
 func open(t testing.TB, env ...string) *stage {
 	t.Helper()
 	world := harness.OpenWorld(t)
-	p := harness.Start(t, harness.Options{Env: world.Env(append([]string{"POSTROAD_LOG_LEVEL", "warn"}, env...)...)})
+	p := harness.Start(t, harness.Options{Env: world.Env(append([]string{"POSTROAD_LOG_LEVEL", "warn", "POSTROAD_ADMIN_PASSWORD", password}, env...)...)})
 	if err := world.Verify(p, "acme.test", "ed25519"); err != nil {
 		t.Fatal(err)
 	}
@@ -115,6 +119,24 @@ func (s *stage) hook() string {
 	}
 	s.t.Fatal("the endpoint is owed nothing")
 	return ""
+}
+
+func (s *stage) project() string {
+	return s.do("POST", "/v1/projects", `{"name":"`+s.fresh("p")+`"}`)["project_id"].(string)
+}
+
+func (s *stage) suspended() string {
+	id := s.project()
+	s.do("POST", "/v1/projects/"+id+"/suspend", `{"reason":"x"}`)
+	return id
+}
+
+// session logs in, and gives the cookie and the session's id.
+func (s *stage) session() (cookie, id string) {
+	s.t.Helper()
+	a := s.p.Must(s.t, http.StatusCreated, "POST", "/v1/session", "", map[string]any{"password": password})
+	cookie, _, _ = strings.Cut(a.Header.Get("Set-Cookie"), ";")
+	return cookie, a.Text(s.t, "session_id")
 }
 
 func (s *stage) event() string {
