@@ -99,7 +99,7 @@ func TestAllowedDomainsBindTheWholeProject(t *testing.T) {
 		t.Errorf("%s", a.Body)
 	}
 	for from, status := range map[string]int{"a@acme.test": 202, "a@sub.acme.test": 202, "a@other.test": 403, "a@xacme.test": 403, "a@sandbox.test": 202} {
-		h.send(`{"from":"` + from + `","to":"ada@sandbox.test","subject":"x","text":"y"}`).is(status, map[int]string{403: "from_not_allowed"}[status])
+		h.send(`{"from":"`+from+`","to":"ada@sandbox.test","subject":"x","text":"y"}`).is(status, map[int]string{403: "from_not_allowed"}[status])
 	}
 	h.send(`{"to":"ada@sandbox.test","subject":"x","text":"y"}`).is(202, "") // from the sandbox's own sender
 	if a := h.ask(liveKey, "PATCH", "/v1/project", `{"allowed_domains":["acme.test","not a domain"]}`).is(422, "validation_failed"); a.at("/errors/0/field") != "allowed_domains[1]" {
