@@ -166,6 +166,7 @@ func TestAContextEndsFollowingWithoutAnError(t *testing.T) {
 		server := postroadtest.New()
 		server.Fail("GET", "", postroadtest.ErrReset)
 		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
 		failures := 0
 		for _, err := range server.Client().Events.Follow(ctx, postroad.EventFilter{}) {
 			if failures++; err == nil {

@@ -53,7 +53,7 @@ export class Templates extends Resource {
     return this.c.get(path('templates', template, 'versions', version), undefined, options);
   }
 
-  /** Makes a new draft; what is not said stays as it was in `based_on`. */
+  /** Makes a new draft; what is not said stays as it was in `based_on`, where that is given. */
   async createVersion(template: string, d: NewDraft, options?: CallOptions): Promise<TemplateVersion> {
     return this.c.post(path('templates', template, 'versions'), d, options);
   }
