@@ -32,7 +32,7 @@ type plan struct {
 }
 
 // parts of a run, in order.
-var parts = []string{"postfix", "postfix-held", "unsigned", "scheduled", "p99", "raw", "rsa", "ed25519", "both", "stuck", "overtake", "render"}
+var parts = []string{"postfix", "postfix-held", "unsigned", "scheduled", "p99", "smtp", "smtp-delivering", "smtp-postfix", "raw", "rsa", "ed25519", "both", "stuck", "overtake", "render"}
 
 // siteConnections is how many connections both systems may have to the sink (both have 20
 // without a setting).
@@ -124,7 +124,14 @@ func (p *plan) part(ctx context.Context, name string) (err error) {
 // figures makes one run of either side, each on fresh data.
 func (p *plan) figures(ctx context.Context, name string) (*figures, error) {
 	if name == "postfix" || name == "postfix-held" {
-		return postfixRun(ctx, p.postfix, p.connections, name == "postfix-held")
+		return postfixRun(ctx, p.postfix, p.connections, name == "postfix-held", smtpSource)
+	}
+	if name == "smtp-postfix" {
+		f, err := postfixRun(ctx, p.postfix, p.connections, true, ownSource)
+		if f != nil {
+			f.name = "Postfix, same generator"
+		}
+		return f, err
 	}
 	profile := ""
 	if p.profiles != "" {
@@ -147,6 +154,8 @@ func (p *plan) figures(ctx context.Context, name string) (*figures, error) {
 		return s.run(ctx, name, p.messages/8, p.connections, false)
 	case "ed25519", "unsigned":
 		return s.run(ctx, name, p.messages, p.connections, false)
+	case "smtp", "smtp-delivering":
+		return s.mail(ctx, p.messages, p.connections, name == "smtp")
 	case "scheduled":
 		return s.run(ctx, "unsigned", p.messages, p.connections, true)
 	default: // p99

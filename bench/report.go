@@ -74,6 +74,12 @@ func (r *results) judge(w io.Writer) bool {
 	if held != nil && scheduled != nil {
 		say("accepted with nothing to deliver, against Postfix holding mail", scheduled.accepted/held.accepted, 8, true, "×")
 	}
+	if ours, theirs := r.runs["smtp"], r.runs["smtp-postfix"]; ours != nil && theirs != nil {
+		say("accepted over SMTP, against Postfix holding mail", ours.accepted/theirs.accepted, 5, true, "×")
+	}
+	if ours := r.runs["smtp"]; ours != nil && held != nil {
+		say("accepted over SMTP, against Postfix fed by smtp-source", ours.accepted/held.accepted, 5, true, "×")
+	}
 	if f := r.runs["p99"]; f != nil {
 		say("p99 of accepting at 100 connections", f.p99.Seconds()*1000, 15, false, " ms")
 	}

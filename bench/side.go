@@ -156,32 +156,91 @@ func (s *side) run(ctx context.Context, signing string, n, connections int, late
 	}
 	more := ""
 	if later {
-		more = fmt.Sprintf(`"scheduled_time":"%s",`, time.Now().Add(24*time.Hour).UTC().Format(time.RFC3339))
+		more = fmt.Sprintf(`"scheduled_time":"%s",`, tomorrow())
 	}
 	if err := s.warmUp(ctx, from, connections); err != nil {
 		return nil, err
 	}
-	pid := s.p.Pid()
-	s.sink.Reset()
-	harness.ForgetPeak(pid)
-	s.signal(syscall.SIGUSR1)
-	before, us, all, start := cpuOf(pid), cpuOfUs(), readMachine(), time.Now()
-	a, err := s.load(from, "fast.test", more, n, connections).Send(ctx)
+	f, err := s.measure(ctx, n, !later, domains[signing].signatures, s.load(from, "fast.test", more, n, connections))
+	if f != nil {
+		f.name = "Postroad, " + signing
+		if later {
+			f.name = "Postroad, mail scheduled"
+		}
+	}
+	return f, err
+}
+
+// mail is run over SMTP, unsigned.
+func (s *side) mail(ctx context.Context, n, connections int, later bool) (*figures, error) {
+	from, err := s.sender("unsigned")
+	if err == nil {
+		err = s.warmUp(ctx, from, connections)
+	}
+	if err != nil {
+		return nil, err
+	}
+	m := newMail(s.p.SMTP, from, "fast.test", n, connections)
+	m.Key = harness.LiveKey
+	if later {
+		m.Header = "X-Postroad-Send-At: " + tomorrow() + "\r\n"
+	}
+	f, err := s.measure(ctx, n, !later, 0, m)
+	if f != nil {
+		f.name = "Postroad, SMTP"
+		if later {
+			f.name = "Postroad, SMTP scheduled"
+		}
+	}
+	return f, err
+}
+
+func tomorrow() string { return time.Now().Add(24 * time.Hour).UTC().Format(time.RFC3339) }
+
+// newMail prepares messages over SMTP to numbered recipients of a destination.
+func newMail(addr, from, destination string, n, connections int) *load.Mail {
+	return &load.Mail{Addr: addr, Connections: connections, Messages: n, From: from, Prefix: "user", Suffix: "@" + destination,
+		Body: strings.ReplaceAll(text(), `\n`, "\r\n")}
+}
+
+// ownSource is the load generator that Postroad's SMTP door is measured with.
+func ownSource(ctx context.Context, addr string, n, connections int) (*figures, error) {
+	a, err := newMail(addr, "sender@bench.test", "example.org", n, connections).Send(ctx)
 	if err == nil {
 		err = a.Err()
 	}
 	if err != nil {
 		return nil, err
 	}
-	f := &figures{name: "Postroad, " + signing, messages: n, accepted: a.PerSecond(), p50: a.Quantile(0.5), p99: a.Quantile(0.99)}
-	if later {
-		f.name = "Postroad, mail scheduled"
-	} else {
+	return &figures{accepted: a.PerSecond(), p50: a.Quantile(0.5), p99: a.Quantile(0.99)}, nil
+}
+
+// generator sends what was prepared.
+type generator interface {
+	Send(ctx context.Context) (*load.Answers, error)
+}
+
+// measure runs a generator of n messages, and waits for the sink when they are to arrive.
+func (s *side) measure(ctx context.Context, n int, arrive bool, signatures int64, g generator) (*figures, error) {
+	pid := s.p.Pid()
+	s.sink.Reset()
+	harness.ForgetPeak(pid)
+	s.signal(syscall.SIGUSR1)
+	before, us, all, start := cpuOf(pid), cpuOfUs(), readMachine(), time.Now()
+	a, err := g.Send(ctx)
+	if err == nil {
+		err = a.Err()
+	}
+	if err != nil {
+		return nil, err
+	}
+	f := &figures{messages: n, accepted: a.PerSecond(), p50: a.Quantile(0.5), p99: a.Quantile(0.99)}
+	if arrive {
 		if err := s.sink.Wait(int64(n), 30*time.Second); err != nil {
 			return nil, fmt.Errorf("from Postroad to the sink: %w", err)
 		}
 		f.endToEnd = float64(n) / time.Since(start).Seconds()
-		if got, want := s.sink.Signatures(), domains[signing].signatures*int64(n); got < want || want == 0 && got > 0 {
+		if got, want := s.sink.Signatures(), signatures*int64(n); got < want || want == 0 && got > 0 {
 			return nil, fmt.Errorf("%d DKIM signatures on %d messages, want %d", got, n, want)
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -79,17 +78,7 @@ func (l *Load) Send(ctx context.Context) (*Answers, error) {
 		}()
 	}
 	workers.Wait()
-	all := &Answers{Took: time.Since(start), Refused: map[int]int{}}
-	for _, p := range parts {
-		all.Accepted += p.Accepted
-		all.Latencies = append(all.Latencies, p.Latencies...)
-		for status, n := range p.Refused {
-			all.Refused[status] += n
-			all.Example = p.Example
-		}
-	}
-	slices.Sort(all.Latencies)
-	return all, errors.Join(errs...)
+	return gather(parts, time.Since(start)), errors.Join(errs...)
 }
 
 func (l *Load) connection(ctx context.Context, next *atomic.Int64, start time.Time, got *Answers) error {

@@ -3,6 +3,7 @@ package certificate
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,10 +18,11 @@ import (
 // ManagedOptions say whose certificate is wanted from whom.
 type ManagedOptions struct {
 	Host      string
-	Email     string // of the account
-	Directory string // of the authority; "" = Let's Encrypt
-	Dir       string // where account, keys and certificates are kept
-	Meanwhile *Self  // used until there is one
+	Email     string         // of the account
+	Directory string         // of the authority; "" = Let's Encrypt
+	Dir       string         // where account, keys and certificates are kept
+	Meanwhile *Self          // used until there is one
+	Roots     *x509.CertPool // trusted to be the authority; nil: the system's
 	Log       *slog.Logger
 
 	// HTTPPort and TLSPort are where the authority's challenges are answered; 0 = 80 and
@@ -58,7 +60,7 @@ func Managed(o ManagedOptions) *Authority {
 		Logger:           log,
 	})
 	a.magic = certmagic.New(a.cache, certmagic.Config{Storage: &certmagic.FileStorage{Path: o.Dir}, Logger: log, OCSP: certmagic.OCSPConfig{DisableStapling: true}})
-	issuer := certmagic.ACMEIssuer{CA: o.Directory, Email: o.Email, Agreed: true, Logger: log, AltHTTPPort: o.HTTPPort, AltTLSALPNPort: o.TLSPort}
+	issuer := certmagic.ACMEIssuer{CA: o.Directory, Email: o.Email, Agreed: true, Logger: log, TrustedRoots: o.Roots, AltHTTPPort: o.HTTPPort, AltTLSALPNPort: o.TLSPort}
 	if o.Directory == "" {
 		issuer.CA = certmagic.LetsEncryptProductionCA
 	}

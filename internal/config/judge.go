@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/postroad/postroad/internal/certificate"
 )
@@ -44,6 +45,7 @@ func (r *reading) judgeStorage(s *Storage) {
 	if s.DataDir == "" {
 		r.wrong("data_dir", "must name a directory")
 	}
+	within(r, "audit_days", s.AuditDays, 0, 36500)
 	engine, _, ok := strings.Cut(s.DatabaseURL, ":")
 	switch {
 	case s.DatabaseURL == "", s.DatabaseURL == "sqlite:":
@@ -67,6 +69,9 @@ func (r *reading) judgeHTTP(s *HTTP) {
 		s.PublicURL = strings.TrimRight(s.PublicURL, "/")
 	}
 	within(r, "max_body", s.MaxBody, 64<<10, 50<<20)
+	within(r, "key_concurrency", s.KeyConcurrency, 0, 1_000_000)
+	within(r, "session_idle", s.SessionIdle, time.Minute, 365*24*time.Hour)
+	within(r, "session_life", s.SessionLife, time.Minute, 365*24*time.Hour)
 }
 
 func (r *reading) judgeHyvor(s *Hyvor) {
@@ -92,6 +97,9 @@ func (r *reading) judgeListen(key, addr string) {
 }
 
 func (r *reading) judgeKeys(s *Keys) {
+	if n := utf8.RuneCountInString(s.AdminPassword); s.AdminPassword != "" && (n < 8 || n > 200) {
+		r.wrong("admin_password", "must have 8 to 200 characters")
+	}
 	for key, text := range map[string]string{"bootstrap_live_key": s.BootstrapLive, "bootstrap_test_key": s.BootstrapTest} {
 		if text == "" {
 			continue

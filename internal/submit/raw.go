@@ -76,6 +76,37 @@ func ReadRaw(c mail.Content) (*Raw, error) {
 	return r, nil
 }
 
+// Request is what a door that takes parts would have handed in for the same message: so
+// that doors can be compared. [Service.SubmitRaw] does not need it: the bytes are kept.
+// Attachments come without their content.
+func (r *RawRequest) Request() (*Request, error) {
+	h := readRawHeader(r)
+	if h.request.Template != "" {
+		return h.request, h.intoTemplate()
+	}
+	h.intoFields()
+	in, err := r.Raw.content.Open()
+	if err != nil {
+		return nil, fmt.Errorf("read the message: %w", err)
+	}
+	defer in.Close()
+	parts, err := mime.Parse(in, mime.Limits{})
+	if err != nil {
+		return nil, fmt.Errorf("read the message: %w", err)
+	}
+	if parts.HTML != "" {
+		h.request.HTML = &parts.HTML
+	}
+	if parts.Text != "" {
+		h.request.Text = &parts.Text
+	}
+	for i, a := range parts.Attachments {
+		h.request.Attachments = append(h.request.Attachments, AttachmentIn{Filename: a.Filename, ContentType: a.ContentType,
+			ContentID: a.ContentID, Inline: a.Inline, Field: indexed("attachments", i)})
+	}
+	return h.request, nil
+}
+
 func rawFault(message string) mail.Faults {
 	return mail.Faults{{Code: "invalid_value", Field: "message", Pointer: "#", Message: message}}
 }
@@ -114,7 +145,7 @@ func (s *Service) SubmitRaw(ctx context.Context, who project.Principal, r *RawRe
 
 // judgeRaw looks at the envelope, at what the header says to us, and at the files.
 func (d *draft) judgeRaw(ctx context.Context, h *rawHeader) (*mime.Parts, error) {
-	if err := suspended(d.who); err != nil {
+	if err := d.s.refused(d.who); err != nil {
 		return nil, err
 	}
 	d.readDoor()

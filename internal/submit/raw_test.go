@@ -82,6 +82,22 @@ func TestARawMessagesSenderIsJudgedByItsFrom(t *testing.T) {
 	}
 }
 
+func TestARawMessageIsComparableWithAnOrdinaryRequest(t *testing.T) {
+	t.Parallel()
+	r := rawRequest(t, letter("From: Acme <hello@acme.test>", "To: Ada <ada@customer.io>", "Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=", "Reply-To: help@acme.test", "X-Ref: 42",
+		"X-Postroad-Tag: a", "X-Postroad-Priority: high", "Content-Type: multipart/mixed; boundary=b", "", "--b", "Content-Type: text/html", "", "<p>Hi</p>",
+		"--b", "Content-Disposition: attachment; filename=a.txt", "", "x", "--b--"), "ada@customer.io", "eve@hidden.io")
+	q, err := r.Request()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if q.From.Text != "hello@acme.test" || q.From.Name != "Acme" || len(q.To) != 1 || q.To[0].Name != "Ada" || len(q.Bcc) != 1 || q.Bcc[0].Text != "eve@hidden.io" ||
+		*q.Subject != "Grüße" || strings.TrimSpace(*q.HTML) != "<p>Hi</p>" || q.Text != nil || q.ReplyTo[0].Text != "help@acme.test" || q.Tier != "high" ||
+		!reflect.DeepEqual(q.Tags, []string{"a"}) || !reflect.DeepEqual(q.Headers, []mail.Header{{Name: "X-Ref", Value: "42"}}) || q.Attachments[0].Filename != "a.txt" || q.Via != "smtp" {
+		t.Errorf("got %+v", q)
+	}
+}
+
 func TestSubmissionMayHaveItsOwnLimitOfRecipients(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

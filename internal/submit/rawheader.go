@@ -243,6 +243,17 @@ func (h *rawHeader) custom() (out []mail.Header) {
 // intoTemplate makes an ordinary request of a message that names a template: the body
 // is the template's, its variables are the metadata, or a body that is JSON alone.
 func (h *rawHeader) intoTemplate() error {
+	h.intoFields()
+	data, err := h.templateData()
+	if err != nil {
+		return err
+	}
+	h.request.TemplateData = data
+	return nil
+}
+
+// intoFields fills in what the header says beside the envelope.
+func (h *rawHeader) intoFields() {
 	q := h.request
 	if subject := h.first("Subject"); subject != "" {
 		text := mime.DecodeWords(subject)
@@ -252,12 +263,6 @@ func (h *rawHeader) intoTemplate() error {
 		q.ReplyTo = append(q.ReplyTo, AddressIn{Text: a.Email, Name: a.Name, Field: indexed("headers.Reply-To", i)})
 	}
 	q.Headers = h.custom()
-	data, err := h.templateData()
-	if err != nil {
-		return err
-	}
-	q.TemplateData = data
-	return nil
 }
 
 func (h *rawHeader) templateData() ([]byte, error) {

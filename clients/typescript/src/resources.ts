@@ -306,6 +306,7 @@ export class Projects extends Resource {
     return this.c.patch(path('projects', id), change, options);
   }
 
+  /** Of one that is suspended; a conflict while it is not. */
   async delete(id: string, options?: CallOptions): Promise<void> {
     return this.c.gone(path('projects', id), options);
   }

@@ -266,6 +266,8 @@ test('what needs an operator, or a later server', { skip }, async (t) => {
     assert.equal((await c.projects.update(p.project_id, { name: 'renamed' })).name, 'renamed');
     assert.equal((await c.projects.get(p.project_id)).name, 'renamed');
     assert.ok((await c.projects.list().take(200)).length >= 2);
+    await assert.rejects(c.projects.delete(p.project_id), ConflictError);
+    await c.projects.suspend(p.project_id, 'to be deleted');
     await c.projects.delete(p.project_id);
   }
   if (absent.length > 0) t.diagnostic(`not asked of this server: ${absent.join(', ')}`);

@@ -133,7 +133,7 @@ func (h *house) serve() {
 	guard := route.NewGuard([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, nil)
 	client := webhook.NewClient(webhook.ClientOptions{Guard: guard, Resolver: resolver, PublicURL: "https://mail.acme.test"})
 	h.t.Cleanup(client.Close)
-	h.hooks = webhook.New(webhook.Options{Store: h.store, Log: h.store, Memory: h.store, Poster: client, Ring: ring, Formats: map[string]webhook.Format{webhook.FormatStandard: envelopes{}, webhook.FormatHyvor: envelopes{}},
+	h.hooks = webhook.New(webhook.Options{Store: h.store, Log: h.store, Memory: h.store, Poster: client, Ring: ring, Formats: map[string]webhook.Format{webhook.FormatStandard: webhook.Standard{BaseURL: "https://mail.acme.test"}, webhook.FormatHyvor: envelopes{}},
 		Check: client.Check, Wake: h.store.Wake, Node: "one", Now: h.clock})
 	h.forget = retention.New(retention.Options{Store: h.store, Now: h.clock})
 	reading := archive.NewService(h.store, tokens)
@@ -157,12 +157,18 @@ func (envelopes) Body(n *eventlog.Entry, e *webhook.Endpoint) ([]byte, error) {
 	return eventlog.Envelope(*n, "https://mail.acme.test", e.Redact)
 }
 
-// runHooks has the hooks posted until the test ends.
+// runHooks has the hooks posted until the test ends; the clock goes on meanwhile.
 func (h *house) runHooks() {
 	h.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- h.hooks.Run(ctx) }()
+	go func() {
+		for ctx.Err() == nil {
+			time.Sleep(5 * time.Millisecond)
+			h.pass(5 * time.Millisecond)
+		}
+	}()
 	h.t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
