@@ -189,6 +189,7 @@ func FuzzStream(f *testing.F) {
 		server.Answer("GET", "/v1/events/stream", 200, body)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
+		defer cancel()
 		last := int64(0)
 		for e, err := range server.Client().Events.Stream(ctx, postroad.EventFilter{}) {
 			if err != nil || len(server.Requests()) > 1 {

@@ -6,6 +6,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/postroad/postroad/internal/archive"
+	"github.com/postroad/postroad/internal/httpapi/hyvor"
 	"github.com/postroad/postroad/internal/webhook"
 )
 
@@ -18,7 +20,8 @@ func (sv *server) buildHooks() {
 	}
 	sv.poster = webhook.NewClient(options)
 	sv.hooks = webhook.New(webhook.Options{Store: sv.store, Log: sv.store, Memory: sv.store, Poster: sv.poster, Ring: sv.ring,
-		Formats:  map[string]webhook.Format{webhook.FormatStandard: webhook.Standard{BaseURL: sv.url}},
+		Formats: map[string]webhook.Format{webhook.FormatStandard: webhook.Standard{BaseURL: sv.url},
+			webhook.FormatHyvor: &hyvor.Format{Archive: archive.NewService(sv.store, nil), Domains: sv.domains}},
 		Check:    sv.poster.Check,
 		Wake:     sv.store.Wake,
 		Node:     sv.queue.Node(),

@@ -162,6 +162,11 @@ func (sv *server) source() route.Source {
 	if a := sv.settings.Delivery.SourceAddr; a.IsValid() {
 		src.Name, src.Local = a.String(), a.String()
 	}
+	if d := &sv.settings.Delivery; d.SmartHost != "" {
+		if smart, err := route.ParseSmartHost(d.SmartHost, d.SmartHostUser, d.SmartHostSecret); err == nil { // config judged it
+			src.Name, src.Smart = smart.Name, smart
+		}
+	}
 	return src
 }
 
@@ -236,7 +241,7 @@ func (sv *server) buildDoors() {
 		Version: v1.Version{Version: b.Version, Commit: b.Commit, Go: b.Go},
 	})
 	dialect := hyvor.New(hyvor.Options{Door: sv.door, Access: sv.access, Limits: sv.access.Limits(), Submitter: submitter, Archive: reading,
-		Orders: sv.queue, Domains: sv.domains, Suppressions: wishes, Store: sv.store, Bounds: hyvorBounds(s.Hyvor)})
+		Orders: sv.queue, Domains: sv.domains, Suppressions: wishes, Webhooks: sv.hooks, Store: sv.store, Bounds: hyvorBounds(s.Hyvor)})
 	linkDoor := linksdoor.New(linksdoor.Options{Tokens: sv.tokens, Wishes: wishes, Visitors: sv.visits, Now: sv.now, Log: sv.log})
 	sv.ready = &readiness{ping: sv.store.Ping, schema: sv.store.Schema, room: sv.pressure.Check, now: sv.now, log: sv.log}
 	metrics := newMetrics(&measured{queue: sv.queue.Stats, depth: sv.store.Depth, door: sv.door.Stats, hooks: sv.hooks, smtp: sv.smtp.server.Stats, pressure: sv.pressure.Stats, now: sv.now, log: sv.log})

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/postroad/postroad/internal/certificate"
+	"github.com/postroad/postroad/internal/route"
 )
 
 // judge checks what was read and fills in what an empty setting stands for.
@@ -126,6 +127,13 @@ func (r *reading) judgeDelivery(s *Delivery) {
 	within(r, "session_messages", s.SessionMessages, 1, 100000)
 	within(r, "soft_stop", s.SoftStop, 0, time.Hour)
 	r.judgeSchedule(s.RetrySchedule)
+	if s.SmartHost != "" {
+		if _, err := route.ParseSmartHost(s.SmartHost, s.SmartHostUser, s.SmartHostSecret); err != nil {
+			r.wrong("smart_host", "%s", err)
+		}
+	} else if s.SmartHostUser != "" || s.SmartHostSecret != "" {
+		r.wrong("smart_host", "smart_host_user and smart_host_password need a smart_host")
+	}
 }
 
 func (r *reading) judgeSchedule(waits []time.Duration) {

@@ -60,6 +60,9 @@ type Delivery struct {
 	DNSServers      []netip.AddrPort `key:"dns_servers" default:"" unset:"the system's" is:"Resolvers to ask, host:port. When set, everything asks these and only these."`
 	MXPort          int              `key:"mx_port" default:"25" is:"Port at which mail exchangers are dialled."`
 	AllowNetworks   []netip.Prefix   `key:"allow_networks" default:"" unset:"none" is:"Networks (CIDR) that delivery and webhooks may dial although they are not public. Webhooks may go there over plain http."`
+	SmartHost       string           `key:"smart_host" default:"" unset:"none" is:"A server that all live mail leaves through instead of going to the recipients' own: gmail, outlook, office365, yahoo, sendgrid, mailgun, mailgun:eu, postmark, ses:eu-west-1, or host:port (smtps://host:port when TLS begins at once)."`
+	SmartHostUser   string           `key:"smart_host_user" default:"" unset:"the preset's" is:"User name there."`
+	SmartHostSecret string           `key:"smart_host_password" default:"" secret:"yes" is:"Password, API key or token there."`
 	RetrySchedule   []time.Duration  `key:"retry_schedule" default:"30s,5m,30m,2h,5h" is:"Waits between attempts after a temporary failure, each with 10 % jitter. After the last one the message bounces."`
 	SiteConnections int              `key:"site_connections" default:"20" is:"Most connections to one receiving operator at a time."`
 	SessionMessages int              `key:"session_messages" default:"100" is:"Most messages carried over one connection before it is closed."`

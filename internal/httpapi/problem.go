@@ -226,7 +226,7 @@ func (c *Call) retryFloor() int {
 
 func (c *Call) appendProblem(b []byte, p Problem, k kind) []byte {
 	kindURL := c.door.publicURL + "/docs/errors#" + p.Code
-	if p.Code == "rate_limited" || p.Code == "quota_exceeded" { // draft-ietf-httpapi-ratelimit-headers
+	if p.Code == "rate_limited" { // draft-ietf-httpapi-ratelimit-headers
 		kindURL = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 	}
 	b = member(append(b, '{'), "type", kindURL)

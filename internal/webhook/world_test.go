@@ -65,7 +65,7 @@ func newWorld(t *testing.T, change ...func(*webhook.Options)) *world {
 		t.Fatal(err)
 	}
 	w.open()
-	p, err := w.store.CreateProject(t.Context(), project.Project{ID: mail.NewID(w.now()), Name: "default", Settings: project.DefaultSettings(), CreatedAt: w.now()})
+	p, err := w.store.CreateProject(t.Context(), project.Project{ID: mail.NewID(w.now()), Name: "default", Settings: project.DefaultSettings(), CreatedAt: w.now()}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -109,6 +109,7 @@ type Options struct {
 	Orders       Orders
 	Domains      Domains
 	Suppressions Suppressions
+	Webhooks     Webhooks
 	Store        Store
 	Bounds       Bounds
 }
@@ -169,6 +170,12 @@ func (a *API) routes() []httpapi.Route {
 	add(post, "/domains/verify", "domains.write", a.verifyDomain)
 	add(get, "/domains/by", "domains.read", a.getDomainBy)
 	add(get, "/domains/{ref}", "domains.read", a.getDomain)
+
+	add(get, "/webhooks", "webhooks.read", a.listWebhooks)
+	add(post, "/webhooks", "webhooks.write", a.createWebhook)
+	add(patch, "/webhooks/{id}", "webhooks.write", a.patchWebhook)
+	add(del, "/webhooks/{id}", "webhooks.write", a.deleteWebhook)
+	add(get, "/webhooks/deliveries", "webhooks.read", a.listHookDeliveries)
 
 	add(get, "/api-keys", "api_keys.read", a.listKeys)
 	add(post, "/api-keys", "api_keys.write", a.createKey)

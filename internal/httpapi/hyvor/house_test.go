@@ -11,9 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/postroad/postroad/internal/archive"
 	"github.com/postroad/postroad/internal/dns"
 	"github.com/postroad/postroad/internal/dns/dnstest"
+	"github.com/postroad/postroad/internal/eventlog"
 	"github.com/postroad/postroad/internal/feedback"
 	"github.com/postroad/postroad/internal/httpapi"
 	"github.com/postroad/postroad/internal/httpapi/hyvor"
@@ -24,6 +27,7 @@ import (
 	"github.com/postroad/postroad/internal/seal"
 	"github.com/postroad/postroad/internal/store/sqlite"
 	"github.com/postroad/postroad/internal/submit"
+	"github.com/postroad/postroad/internal/webhook"
 )
 
 // The keys of a house's default project, in this dialect's shape, with every scope.
@@ -42,6 +46,8 @@ type house struct {
 	domains *project.Domains
 	dns     *dnstest.Server
 	submits *recorder
+	hooks   *webhook.Service
+	posts   *receiver
 	project project.Project
 
 	mu  sync.Mutex
@@ -110,11 +116,46 @@ func build(t testing.TB, bounds hyvor.Bounds) *house {
 	h.submits = &recorder{Service: submit.NewService(submit.Options{Store: h.store, Domains: h.domains, Renderer: render.New(render.NoTemplates{}), Now: h.clock})}
 	reading := archive.NewService(h.store, nil)
 	reading.Now = h.clock
+	h.posts = &receiver{answer: func(webhook.Request) (int, string) { return 200, "" }, got: make(chan webhook.Request, 1000)}
+	h.hooks = webhook.New(webhook.Options{Store: h.store, Log: h.store, Memory: h.store, Poster: h.posts, Ring: ring, Wake: h.store.Wake, Node: "test", Now: h.clock,
+		Formats: map[string]webhook.Format{webhook.FormatStandard: webhook.Standard{BaseURL: "https://mail.acme.test"},
+			webhook.FormatHyvor: &hyvor.Format{Archive: archive.NewService(h.store, nil), Domains: h.domains}}})
 	h.Handler = hyvor.New(hyvor.Options{Door: httpapi.New(httpapi.Options{Access: h.access, Memory: h.store, PublicURL: "https://mail.acme.test", Now: h.clock}),
 		Access: h.access, Limits: limits, Submitter: h.submits, Archive: reading, Orders: h.store, Domains: h.domains,
-		Suppressions: feedback.NewService(h.store, h.clock), Store: h.store, Bounds: bounds})
+		Suppressions: feedback.NewService(h.store, h.clock), Webhooks: h.hooks, Store: h.store, Bounds: bounds})
 	h.domain("acme.test", project.DomainVerified)
 	return h
+}
+
+// receiver is what endpoints' URLs lead to.
+type receiver struct {
+	mu     sync.Mutex
+	answer func(webhook.Request) (int, string)
+	got    chan webhook.Request
+}
+
+func (r *receiver) Post(_ context.Context, q webhook.Request) webhook.Try {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	status, body := r.answer(q)
+	r.got <- q
+	if status == 0 {
+		return webhook.Try{At: q.At, Error: body}
+	}
+	return webhook.Try{At: q.At, Status: status, Response: body}
+}
+
+// runHooks posts what is owed, until the test ends.
+func (h *house) runHooks() {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- h.hooks.Run(ctx) }()
+	h.t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			h.t.Error(err)
+		}
+	})
 }
 
 // domain registers a domain of the default project in a state.
@@ -273,4 +314,27 @@ func dialogue(d *mail.Delivery, o outcome) []mail.Line {
 	return append(lines, mail.Line{From: "S", At: 21 * time.Millisecond, Text: "250 2.1.5 Ok", Code: 250}, mail.Line{From: "S", At: 22 * time.Millisecond, Text: "354 Go on", Code: 354},
 		mail.Line{From: "C", At: 23 * time.Millisecond, Text: "(512 bytes)"}, mail.Line{From: "C", At: 23 * time.Millisecond, Text: "."},
 		mail.Line{From: "S", At: 90 * time.Millisecond, Text: "250 2.0.0 Ok", Code: 250})
+}
+
+func (h *house) hooksArchive() *archive.Service { return archive.NewService(h.store, nil) }
+
+// lastEntry is the newest event of a message, as the log has it.
+func (h *house) lastEntry() *eventlog.Entry {
+	h.t.Helper()
+	entries, _, err := h.store.Log(context.Background(), eventlog.Query{Owner: mail.Owner{Project: h.project.Row}, Types: []string{"message.*"}, Limit: 1000})
+	if err != nil || len(entries) == 0 {
+		h.t.Fatal(len(entries), err)
+	}
+	return &entries[len(entries)-1]
+}
+
+func matches(t *testing.T, f *hyvor.Format, n *eventlog.Entry, pattern string) {
+	t.Helper()
+	body, err := f.Body(n, &webhook.Endpoint{Format: webhook.FormatHyvor})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if said := (&script{t: t, vars: map[string]string{}}).match("", jsontext.Value(pattern), body); said != "" {
+		t.Errorf("%s in %s", said, body)
+	}
 }

@@ -169,10 +169,10 @@ func (a *API) createKey(c *httpapi.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if in.name == nil && wrong == nil {
+	if in.name == nil && !wrong.about("name") {
 		wrong.add("name", textBlank)
 	}
-	if len(in.scopes) == 0 && !slices.ContainsFunc(wrong, func(v violation) bool { return strings.HasPrefix(v.Property, "scopes") }) {
+	if len(in.scopes) == 0 && !wrong.about("scopes") {
 		wrong.add("scopes", textBlank)
 	}
 	a.judgeNeedsIPs(in.scopes, in.ips, &wrong)

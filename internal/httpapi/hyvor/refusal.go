@@ -3,7 +3,9 @@ package hyvor
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 
@@ -75,6 +77,11 @@ func (f *faults) add(property, message string) {
 	if len(*f) < faultsMost {
 		*f = append(*f, violation{property, message})
 	}
+}
+
+// about tells whether something is wrong with a field or a part of it.
+func (f faults) about(property string) bool {
+	return slices.ContainsFunc(f, func(v violation) bool { return v.Property == property || strings.HasPrefix(v.Property, property+"[") })
 }
 
 // err is nil when nothing is wrong.

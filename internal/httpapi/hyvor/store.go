@@ -36,6 +36,7 @@ const (
 	ThingDomain
 	ThingKey
 	ThingSuppression
+	ThingWebhook
 )
 
 // Count is how many recipients of a day's messages have a status.

@@ -187,7 +187,7 @@ func (a *API) routes() []httpapi.Route {
 	add(post, "/v1/session/setup", "", a.setUp, public)
 	add(get, "/v1/session", "", a.getSession)
 	add(del, "/v1/session", "", a.logOut, public)
-	add(http.MethodPut, "/v1/session/password", "", a.changePassword)
+	add(patch, "/v1/session", "", a.changePassword)
 	add(get, "/v1/sessions", "", a.listSessions)
 	add(del, "/v1/sessions/{session}", "", a.endSession)
 

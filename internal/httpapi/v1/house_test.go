@@ -62,6 +62,10 @@ type house struct {
 	hooks  *webhook.Service
 
 	streamTime, streamBeat time.Duration
+	sessions               *project.Sessions
+	pressure               *submit.Pressure
+	room                   submit.Room
+	strain                 submit.Strain
 }
 
 // still is a clock that moves when it is told to.
@@ -87,7 +91,7 @@ func (h *house) pass(d time.Duration) {
 // build makes a house with a limit of requests per minute (0 = none).
 func build(t *testing.T, perMinute int) *house {
 	t.Helper()
-	h := &house{t: t, time: &still{now: time.Date(2026, 4, 19, 14, 30, 0, 0, time.UTC)}}
+	h := &house{t: t, room: submit.Room{DiskBytes: 1 << 30, DiskFiles: -1}, time: &still{now: time.Date(2026, 4, 19, 14, 30, 0, 0, time.UTC)}}
 	var err error
 	dir := t.TempDir()
 	h.dir = dir
@@ -129,7 +133,9 @@ func (h *house) serve() {
 	library := render.NewLibrary(render.LibraryOptions{Store: h.store, Now: h.clock})
 	sub := submit.NewService(submit.Options{Store: h.store, Domains: domains, Renderer: render.New(library), Now: h.clock, Links: links, Marking: submit.Marking{Base: "https://mail.acme.test"}})
 	h.jobs = job.NewService(job.Options{Store: h.store, Dir: filepath.Join(h.dir, "jobs"), Node: "one", Now: h.clock})
-	h.door = httpapi.New(httpapi.Options{Access: h.access, Memory: h.store, PublicURL: "https://mail.acme.test", Now: h.clock})
+	h.sessions = project.NewSessions(project.SessionsOptions{Store: h.store, Limits: h.limits, Now: h.clock})
+	h.pressure = submit.NewPressure(submit.PressureOptions{DiskFloor: 1 << 20, Room: func() (submit.Room, error) { return h.room, nil }, Strain: func() submit.Strain { return h.strain }})
+	h.door = httpapi.New(httpapi.Options{Access: h.access, Sessions: h.sessions, Pressure: h.pressure.Refuse, Memory: h.store, PublicURL: "https://mail.acme.test", Now: h.clock})
 	guard := route.NewGuard([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, nil)
 	client := webhook.NewClient(webhook.ClientOptions{Guard: guard, Resolver: resolver, PublicURL: "https://mail.acme.test"})
 	h.t.Cleanup(client.Close)
@@ -143,7 +149,7 @@ func (h *house) serve() {
 	ended := make(chan error)
 	go func() { ended <- events.Run(running) }()
 	h.t.Cleanup(func() { stop(); <-ended })
-	h.Handler = v1.New(v1.Options{Door: h.door, Access: h.access, Limits: h.limits, Submitter: sub, Resender: sub, Links: links, Archive: reading,
+	h.Handler = v1.New(v1.Options{Sessions: h.sessions, Audit: h.store, Door: h.door, Access: h.access, Limits: h.limits, Submitter: sub, Resender: sub, Links: links, Archive: reading,
 		Orders: h.store, Domains: domains, Suppressions: feedback.NewService(h.store, h.clock), Jobs: h.jobs, Templates: library, Erasures: h.forget, Webhooks: h.hooks, HookURLs: client, Events: events,
 		Secret: [32]byte{1}, Wake: h.store.Wake, StreamTime: h.streamTime, StreamBeat: h.streamBeat})
 }

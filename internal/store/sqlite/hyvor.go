@@ -28,6 +28,7 @@ var whose = map[hyvor.Thing]string{
 	hyvor.ThingDomain:      `SELECT project << 1 FROM domains WHERE row = ?`,
 	hyvor.ThingKey:         `SELECT project << 1 | env FROM keys WHERE row = ?`,
 	hyvor.ThingSuppression: `SELECT owner FROM suppressions WHERE row = ?`,
+	hyvor.ThingWebhook:     `SELECT owner FROM webhook_endpoints WHERE row = ?`,
 }
 
 // Whose tells the owner of a row.

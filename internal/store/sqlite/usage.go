@@ -276,6 +276,9 @@ func (s *Store) Usage(ctx context.Context, owner mail.Owner, from, to project.Da
 	s.published.Unlock()
 	out := make([]project.Usage, 0, len(counts))
 	for k, c := range counts {
+		if c.messages == 0 {
+			continue // met, when something was refused
+		}
 		out = append(out, project.Usage{Day: k.day, KeyID: k.key, Messages: c.messages, Recipients: c.recipients, Bytes: c.bytes})
 	}
 	slices.SortFunc(out, func(a, b project.Usage) int { return cmp.Or(cmp.Compare(a.Day, b.Day), cmp.Compare(a.KeyID, b.KeyID)) })

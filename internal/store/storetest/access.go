@@ -329,11 +329,14 @@ var accessClauses = []clause{
 }
 
 // others counts a project's events of a type that is about no message.
-func (w *world) others(row int64, kind mail.EventType) int {
+func (w *world) others(row int64, kind mail.EventType) (n int) {
 	w.Helper()
-	entries, _, err := w.s.Log(w.ctx, eventlog.Query{Owner: mail.Owner{Project: row, Env: mail.Live}, Limit: 100, Types: []string{string(kind)}})
-	w.must(err)
-	return len(entries)
+	for _, env := range []mail.Env{mail.Live, mail.Test} {
+		entries, _, err := w.s.Log(w.ctx, eventlog.Query{Owner: mail.Owner{Project: row, Env: env}, Limit: 100, Types: []string{string(kind)}})
+		w.must(err)
+		n += len(entries)
+	}
+	return n
 }
 
 func (w *world) audit(q audit.Query) []audit.Entry {

@@ -1,0 +1,145 @@
+package hyvor_test
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/postroad/postroad/internal/httpapi/hyvor"
+	"github.com/postroad/postroad/internal/mail"
+)
+
+// A hundred twins of one key, of which half say it in other words: one message, one answer.
+func TestParallelTwinsOfOneKeyAreOneMessage(t *testing.T) {
+	t.Parallel()
+	h := build(t, hyvor.Bounds{})
+	const twins = 100
+	answers := make([]answer, twins)
+	var all sync.WaitGroup
+	for i := range twins {
+		all.Go(func() {
+			body := plainSend
+			if i%2 == 1 {
+				body = strings.ReplaceAll(plainSend, "Hello", "Other words")
+			}
+			answers[i] = h.ask(liveKey, "POST", "/api/console/sends", body, "X-Idempotency-Key: order-1")
+		})
+	}
+	all.Wait()
+	first := 0
+	for _, a := range answers {
+		if a.Code != 200 || a.Body.String() != answers[0].Body.String() {
+			t.Errorf("%d %s, another was told %s", a.Code, a.Body, answers[0].Body)
+		}
+		if a.Header().Get("X-Idempotency-Short-Circuit") == "" {
+			first++
+		}
+	}
+	if n := h.count(mail.Live); n != 1 || first != 1 {
+		t.Errorf("%d messages, %d first answers", n, first)
+	}
+}
+
+// Twins that are refused get the same refusal, kept once.
+func TestParallelTwinsOfARefusalAreToldTheSame(t *testing.T) {
+	t.Parallel()
+	h := build(t, hyvor.Bounds{})
+	var all sync.WaitGroup
+	for i := range 20 {
+		all.Go(func() {
+			h.must(422, "not a valid email", liveKey, "POST", "/api/console/sends", fmt.Sprintf(`{"from":"a@acme.test","to":"nobody %d","body_text":"x"}`, i), "X-Idempotency-Key: k")
+		})
+	}
+	all.Wait()
+	if a := h.ask(liveKey, "POST", "/api/console/sends", plainSend, "X-Idempotency-Key: k"); a.Code != 422 || a.Header().Get("X-Idempotency-Short-Circuit") != "true" {
+		t.Errorf("%d %s", a.Code, a.Body)
+	}
+}
+
+// C12: mail of 10 MB passes, of one byte more does not; the size is that of the mail.
+func TestTenMegabytesPassAndOneByteMoreDoesNot(t *testing.T) {
+	t.Parallel()
+	h := build(t, hyvor.Bounds{})
+	file := base64.StdEncoding.EncodeToString(make([]byte, 3<<20))
+	send := func(text int) answer {
+		return h.ask(liveKey, "POST", "/api/console/sends", `{"from":"a@acme.test","to":"b@example.org","body_text":"`+strings.Repeat(strings.Repeat("x", 70)+`\n`, text/71)+strings.Repeat("y", text%71)+
+			`","attachments":[{"content":"`+file+`","name":"a.bin"},{"content":"`+file+`","name":"b.bin"}]}`)
+	}
+	size := func(a answer) (n int) {
+		t.Helper()
+		id := 0
+		if _, err := fmt.Sscanf(a.Body.String(), `{"id":%d`, &id); err != nil || a.Code != 200 {
+			t.Fatalf("%d %s", a.Code, a.Body)
+		}
+		got := h.must(200, `"size_bytes":`, liveKey, "GET", fmt.Sprintf("/api/console/sends/%d", id), "").Body.String()
+		_, rest, _ := strings.Cut(got, `"size_bytes":`)
+		_, _ = fmt.Sscanf(rest, "%d", &n)
+		return n
+	}
+	const most = 10 << 20
+	// A character more is a byte more while the last line has room: the rest is the same.
+	base := 71 * 20_000
+	lines := (most - size(send(base))) / 72 // "\n" becomes CR LF
+	near := base + 71*lines
+	missing := most - size(send(near))
+	if missing < 0 || missing > 72 {
+		t.Fatalf("%d bytes are missing", missing)
+	}
+	if missing > 70 {
+		near, missing = near+71, missing-72
+	}
+	fits := send(near + missing)
+	if fits.Code == 400 { // an unfinished last line costs its end
+		missing -= 2
+		fits = send(near + missing)
+	}
+	if n := size(fits); n > most || n < most-2 {
+		t.Fatalf("the mail has %d bytes, %d are allowed", n, most)
+	}
+	over := send(near + missing + 1 + most - size(fits))
+	if over.Code != 400 || !strings.Contains(over.Body.String(), "Email size exceeds the maximum allowed size of 10MB.") {
+		t.Errorf("%d %s", over.Code, over.Body)
+	}
+}
+
+// A body in gzip counts unpacked, and one that is larger than a request may be is told so.
+func TestARequestThatIsTooLargeIsToldSo(t *testing.T) {
+	t.Parallel()
+	h := build(t, hyvor.Bounds{})
+	r := httptest.NewRequest("POST", "/api/console/sends", strings.NewReader("{}"))
+	r.ContentLength = 60 << 20
+	r.Header.Set("Authorization", "Bearer "+liveKey)
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if w.Code != 413 || !strings.Contains(w.Body.String(), `"status":413`) {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+func TestThereAreThirteenScopes(t *testing.T) {
+	t.Parallel()
+	h := build(t, hyvor.Bounds{})
+	all := []string{"sends.send", "sends.read", "domains.read", "domains.write", "webhooks.read", "webhooks.write", "api_keys.read", "api_keys.write", "suppressions.read", "suppressions.write",
+		"analytics.read", "project.read", "project.write"}
+	body, _ := json.Marshal(map[string]any{"name": "all", "scopes": all})
+	a := h.must(200, "", liveKey, "POST", "/api/console/api-keys", string(body))
+	var key struct {
+		Scopes []string `json:"scopes"`
+	}
+	if err := json.Unmarshal(a.Body.Bytes(), &key); err != nil || len(key.Scopes) != 13 {
+		t.Errorf("%v %s", err, a.Body)
+	}
+	for _, scope := range all {
+		if !slices.Contains(key.Scopes, scope) {
+			t.Errorf("the key lacks %s", scope)
+		}
+	}
+	h.must(422, "not a valid choice", liveKey, "POST", "/api/console/api-keys", `{"name":"x","scopes":["messages.send"]}`)
+}
