@@ -18,6 +18,7 @@ const module = "github.com/postroad/postroad/"
 // and so a decision where it belongs. docs/architecture.md draws the same.
 var order = []struct{ packages, why string }{
 	{"mail", "the words: everybody speaks them, so they know nobody"},
+	{"audit", "who changed what: a note that travels with a request, for whoever makes the change"},
 	{"smtp mime dkim dns tlspolicy seal persona template cssinline certificate", "protocols, an RFC each, and languages: usable and testable without the product"},
 	{"dns/dnstest", "a name server for tests: beside its protocol"},
 	{"project", "who may send: asks the DNS and makes keys, knows nothing of mail in motion"},

@@ -9,6 +9,7 @@ import (
 	"io"
 	"iter"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -20,13 +21,31 @@ type Events struct{ c *Client }
 
 // EventFilter selects events; zero fields select all.
 type EventFilter struct {
-	Types        []string  `query:"types"` // exact names, "message.*" or "*"
-	MessageID    string    `query:"message_id"`
-	Recipient    string    `query:"recipient"`
-	Tag          string    `query:"tag"`
-	After        int64     `query:"after"` // position: events behind it
-	CreatedAfter time.Time `query:"created_after"`
-	Limit        int       `query:"limit"` // of a page, 1 to 200
+	Types         []string  `query:"types"` // exact names, "message.*" or "*"
+	MessageID     string    `query:"message_id"`
+	Recipient     string    `query:"recipient"`
+	Tag           string    `query:"tag"`
+	CreatedAfter  time.Time `query:"created_after"`
+	CreatedBefore time.Time `query:"created_before"`
+	Limit         int       `query:"limit"` // of a page, 1 to 1000
+
+	// After is a position: events behind it, so 0 is all that are kept. FromNow is only what
+	// happens from now on.
+	After   int64
+	FromNow bool
+}
+
+func (f *EventFilter) query() (url.Values, error) {
+	plain := *f
+	plain.After, plain.FromNow = 0, false
+	query, err := queryOf(plain)
+	if err == nil {
+		query.Set("after", strconv.FormatInt(f.After, 10))
+		if f.FromNow {
+			query.Set("after", "now")
+		}
+	}
+	return query, err
 }
 
 // EventPage is a piece of the log.
@@ -35,13 +54,21 @@ type EventPage struct {
 	Data      []*Event
 	HasMore   bool
 	NextAfter int64 // where to go on, also when nothing matched
+	Position  int64 // of the newest event there is
+	Gap       *Gap  // events behind After are no longer kept
+}
+
+// Gap says that events were lost to a reader, because it came back too late.
+type Gap struct {
+	After  int64 `json:"after"`  // where it wanted to go on
+	Oldest int64 `json:"oldest"` // from this position on the log is whole
 }
 
 // longPoll is how long the server holds a request that finds nothing new; 25 s is the most
 // it does.
 const longPoll = 25 * time.Second
 
-// Page reads a piece of the log, oldest first. wait up to 25 s has the server wait for
+// Page reads a piece of the log, oldest first; a limit above 200 is taken here. wait up to 25 s has the server wait for
 // something new.
 func (e *Events) Page(ctx context.Context, filter EventFilter, wait time.Duration) (*EventPage, error) {
 	return e.page(ctx, filter, wait, false)
@@ -52,7 +79,7 @@ func (e *Events) page(ctx context.Context, filter EventFilter, wait time.Duratio
 	if err != nil {
 		return nil, err
 	}
-	if r.query, err = queryOf(filter); err != nil {
+	if r.query, err = filter.query(); err != nil {
 		return nil, err
 	}
 	if r.wait, r.single = wait, single; wait > 0 {
@@ -67,6 +94,8 @@ func (e *Events) page(ctx context.Context, filter EventFilter, wait time.Duratio
 		return nil, err
 	}
 	out := &EventPage{Response: page.Response, Data: page.Data, HasMore: page.HasMore, NextAfter: filter.After}
+	page.Field("position", &out.Position)
+	page.Field("gap", &out.Gap)
 	if !page.Field("next_after", &out.NextAfter) && len(page.Data) > 0 {
 		out.NextAfter = page.Data[len(page.Data)-1].Position
 	}
@@ -95,7 +124,7 @@ func (e *Events) All(ctx context.Context, filter EventFilter) iter.Seq2[*Event, 
 			if page.NextAfter <= filter.After || !page.HasMore && len(page.Data) == 0 {
 				return
 			}
-			filter.After = page.NextAfter
+			filter.After, filter.FromNow = page.NextAfter, false
 		}
 	}
 }
@@ -114,7 +143,10 @@ func (e *Events) Follow(ctx context.Context, filter EventFilter) iter.Seq2[*Even
 				}
 				continue
 			}
-			failures = 0
+			failures, filter.FromNow = 0, false
+			if page.Gap != nil && !yield(gapEvent(page.Gap), nil) {
+				return
+			}
 			for _, event := range page.Data {
 				if filter.After = event.Position; !yield(event, nil) {
 					return
@@ -139,9 +171,17 @@ func pause(ctx context.Context, yield func(*Event, error) bool, err error, failu
 	return sleep(ctx, wait) == nil
 }
 
-// EventGap is the type of what [Events.Stream] yields when events behind the position
-// asked for are no longer kept: they are lost to this reader.
+// EventGap is the type of what [Events.Follow] and [Events.Stream] yield when events behind
+// the position asked for are no longer kept: they are lost to this reader. Its Data is a
+// [Gap].
 const EventGap = "gap"
+
+func gapEvent(g *Gap) *Event {
+	data, _ := json.Marshal(g) // two numbers
+	event := &Event{Type: EventGap, Data: data}
+	event.keep(data, nil)
+	return event
+}
 
 // silence is how long a stream may say nothing: the server sends something every 15 s.
 const silence = 45 * time.Second
@@ -178,13 +218,20 @@ var errStopped = errors.New("stopped")
 
 // stream reads one connection to its end. went tells whether an event came.
 func (e *Events) stream(ctx context.Context, filter *EventFilter, yield func(*Event, error) bool) (went bool, err error) {
+	if filter.FromNow { // a connection that breaks before its first event must not move "now"
+		page, err := e.page(ctx, EventFilter{FromNow: true, Limit: 1}, 0, true)
+		if err != nil {
+			return false, err
+		}
+		filter.After, filter.FromNow = page.NextAfter, false
+	}
 	r, err := requestOf(http.MethodGet, at("events", "stream"), nil, nil)
 	if err != nil {
 		return false, err
 	}
 	asked := *filter
 	asked.Limit = 0
-	if r.query, err = queryOf(asked); err != nil {
+	if r.query, err = asked.query(); err != nil {
 		return false, err
 	}
 	r.accept, r.stream, r.single = "text/event-stream", true, true
@@ -233,7 +280,10 @@ func (e *Events) take(f frame, filter *EventFilter) (*Event, error) {
 		event.keep(f.data, nil)
 		return event, nil
 	}
-	if len(f.data) == 0 {
+	if len(f.data) == 0 { // a heartbeat moves the place past what was not asked for
+		if position, err := strconv.ParseInt(f.id, 10, 64); err == nil {
+			filter.After = max(filter.After, position)
+		}
 		return nil, nil
 	}
 	event, err := eventOf(f.data)
@@ -301,7 +351,7 @@ func (s *frames) next() (f frame, err error) {
 		value = strings.TrimPrefix(value, " ")
 		switch name {
 		case "id":
-			f.id = value
+			f.id, some = value, true
 		case "event":
 			f.event, some = value, true
 		case "data":

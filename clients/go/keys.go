@@ -24,6 +24,7 @@ type NewAPIKey struct {
 	ExpiresAt     time.Time `json:"expires_at,omitzero"`
 	RateLimit     *KeyRate  `json:"rate_limit,omitempty"`
 	MaxRecipients int       `json:"max_recipients,omitempty"`
+	DailyMessages *int      `json:"daily_messages,omitempty"` // nil: no quota of its own
 }
 
 // APIKey is a key. Its Secret is there once, when it was made or rotated.
@@ -40,12 +41,15 @@ type APIKey struct {
 	IPAllowlist       []string  `json:"ip_allowlist"`
 	RateLimit         *KeyRate  `json:"rate_limit"`
 	MaxRecipients     int       `json:"max_recipients"` // 0: no limit of its own
+	DailyMessages     *int      `json:"daily_messages"`
+	ReplacedBy        string    `json:"replaced_by"`
 	Enabled           bool      `json:"enabled"`
 	Revoked           bool      `json:"revoked"`
 	CreatedAt         time.Time `json:"created_at"`
 	CreatedBy         string    `json:"created_by"`
 	ExpiresAt         time.Time `json:"expires_at"`
-	OldExpiresAt      time.Time `json:"old_expires_at"` // of a rotation: until then the one before works
+	OldKeyID          string    `json:"old_key_id"`     // of a rotation
+	OldExpiresAt      time.Time `json:"old_expires_at"` // until then the old one works
 	RevokedAt         time.Time `json:"revoked_at"`
 	LastUsedAt        time.Time `json:"last_used_at"`
 	LastUsedIP        string    `json:"last_used_ip"`
@@ -66,6 +70,7 @@ type APIKeyChange struct {
 	ExpiresAt     Optional[time.Time] `json:"expires_at,omitzero"`
 	RateLimit     Optional[KeyRate]   `json:"rate_limit,omitzero"`
 	MaxRecipients Optional[int]       `json:"max_recipients,omitzero"`
+	DailyMessages Optional[int]       `json:"daily_messages,omitzero"`
 }
 
 // Create makes a key. The answer is the only place its secret ever stands: a call that is
@@ -92,13 +97,15 @@ func (k *APIKeys) Revoke(ctx context.Context, id string, options ...CallOption) 
 	return nothing(ctx, k.c, http.MethodDelete, at("api-keys", id), nil, options)
 }
 
-// Rotate makes the key that follows one, which goes on working for overlapHours (nil: 24).
-func (k *APIKeys) Rotate(ctx context.Context, id string, overlapHours *int, options ...CallOption) (*APIKey, error) {
-	body := map[string]any{}
-	if overlapHours != nil {
-		body["overlap_hours"] = *overlapHours
-	}
-	return call[APIKey](ctx, k.c, http.MethodPost, at("api-keys", id, "rotate"), body, options)
+// KeyRotation is how one key follows another.
+type KeyRotation struct {
+	OverlapHours *int      `json:"overlap_hours,omitempty"` // how long the old one goes on working; nil: 24
+	ExpiresAt    time.Time `json:"expires_at,omitzero"`     // of the new one
+}
+
+// Rotate makes the key that follows one, with the same rights.
+func (k *APIKeys) Rotate(ctx context.Context, id string, r KeyRotation, options ...CallOption) (*APIKey, error) {
+	return call[APIKey](ctx, k.c, http.MethodPost, at("api-keys", id, "rotate"), r, options)
 }
 
 // Me is who the client is.
@@ -122,6 +129,8 @@ type ProjectRef struct {
 type Limits struct {
 	ProjectPerMinute *int `json:"project_per_minute"`
 	KeyPerMinute     *int `json:"key_per_minute"`
+	ProjectDaily     *int `json:"project_daily_messages"`
+	KeyDaily         *int `json:"key_daily_messages"`
 	MaxRecipients    int  `json:"max_recipients"`
 	MaxBodyBytes     int  `json:"max_body_bytes"`
 }

@@ -23,6 +23,9 @@ type Project struct {
 	Object               string    `json:"object"`
 	Name                 string    `json:"name"`
 	Suspended            bool      `json:"suspended"`
+	SuspendedReason      string    `json:"suspended_reason"`
+	SuspendedAt          time.Time `json:"suspended_at"`
+	LiveEnabled          bool      `json:"live_enabled"`
 	DefaultFrom          string    `json:"default_from"`
 	OnSuppressed         string    `json:"on_suppressed"` // "accept", "reject"
 	StrictFields         bool      `json:"strict_fields"`
@@ -41,7 +44,8 @@ type Project struct {
 
 // ProjectChange changes settings; null is the default.
 type ProjectChange struct {
-	Name                 Optional[string]   `json:"name,omitzero"`
+	Name                 Optional[string]   `json:"name,omitzero"`         // for Projects
+	LiveEnabled          Optional[bool]     `json:"live_enabled,omitzero"` // likewise
 	DefaultFrom          Optional[string]   `json:"default_from,omitzero"`
 	OnSuppressed         Optional[string]   `json:"on_suppressed,omitzero"`
 	StrictFields         Optional[bool]     `json:"strict_fields,omitzero"`
@@ -69,11 +73,49 @@ func (p *ProjectSettings) Update(ctx context.Context, change ProjectChange, opti
 // Usage is what a project used, and what it may.
 type Usage struct {
 	Response
-	Limits map[string]any            `json:"limits"`
-	Usage  map[string]map[string]any `json:"usage"`
+	Object      string      `json:"object"`
+	Environment string      `json:"environment"`
+	Period      string      `json:"period"`
+	From        string      `json:"from"` // a day, 2026-04-19
+	To          string      `json:"to"`
+	ResetsAt    time.Time   `json:"resets_at"` // when today is over
+	Limits      UsageLimits `json:"limits"`
+	Usage       struct {
+		Today  UsageCount `json:"today"`
+		Period UsageCount `json:"period"`
+	} `json:"usage"`
+	Days     []UsageDay `json:"days"`
+	Keys     []UsageKey `json:"keys"`
+	Warnings []Warning  `json:"warnings"`
 }
 
-// Usage counts messages of a period: "day", "month"; "" is the server's own choice.
+// UsageLimits are what a project may; nil is unlimited.
+type UsageLimits struct {
+	PerMinute      *int `json:"per_minute"`
+	DailyMessages  *int `json:"daily_messages"`
+	RemainingToday *int `json:"remaining_today"`
+}
+
+// UsageCount counts what was accepted.
+type UsageCount struct {
+	Messages   int64 `json:"messages"`
+	Recipients int64 `json:"recipients"`
+	Bytes      int64 `json:"bytes"`
+}
+
+// UsageDay is one day of it.
+type UsageDay struct {
+	UsageCount
+	Date string `json:"date"`
+}
+
+// UsageKey is one key's part; KeyID is "" for what came from the console.
+type UsageKey struct {
+	UsageCount
+	KeyID string `json:"key_id"`
+}
+
+// Usage counts messages of a period: "day", "week", "month" (default) or "year".
 func (p *ProjectSettings) Usage(ctx context.Context, period string) (*Usage, error) {
 	var options []CallOption
 	if period != "" {
@@ -85,9 +127,9 @@ func (p *ProjectSettings) Usage(ctx context.Context, period string) (*Usage, err
 // List lists projects.
 func (p *Projects) List() *List[Project] { return listOf[Project](p.c, nil, "projects") }
 
-// Create makes one.
-func (p *Projects) Create(ctx context.Context, name string, options ...CallOption) (*Project, error) {
-	return call[Project](ctx, p.c, http.MethodPost, at("projects"), map[string]string{"name": name}, options)
+// Create makes one; its Name must be set.
+func (p *Projects) Create(ctx context.Context, n ProjectChange, options ...CallOption) (*Project, error) {
+	return call[Project](ctx, p.c, http.MethodPost, at("projects"), n, options)
 }
 
 // Get gives one.
@@ -100,7 +142,7 @@ func (p *Projects) Update(ctx context.Context, id string, change ProjectChange, 
 	return call[Project](ctx, p.c, http.MethodPatch, at("projects", id), change, options)
 }
 
-// Delete removes one.
+// Delete removes one that is suspended; [ErrConflict] while it is not.
 func (p *Projects) Delete(ctx context.Context, id string, options ...CallOption) error {
 	return nothing(ctx, p.c, http.MethodDelete, at("projects", id), nil, options)
 }
@@ -115,20 +157,45 @@ func (p *Projects) Resume(ctx context.Context, id string, options ...CallOption)
 	return call[Project](ctx, p.c, http.MethodPost, at("projects", id, "resume"), struct{}{}, options)
 }
 
-// AuditEntry is one change of configuration. Further fields stand in [Response.Raw].
+// AuditEntry is one change of configuration.
 type AuditEntry struct {
 	Response
-	AuditID string          `json:"audit_id"`
-	At      time.Time       `json:"at"`
-	Action  string          `json:"action"`
-	Changes json.RawMessage `json:"changes"`
+	AuditID     string        `json:"audit_id"`
+	Object      string        `json:"object"`
+	At          time.Time     `json:"at"`
+	Environment string        `json:"environment"`
+	Action      string        `json:"action"`
+	Target      string        `json:"target"`
+	Actor       AuditActor    `json:"actor"`
+	IP          string        `json:"ip"`
+	UserAgent   string        `json:"user_agent"`
+	RequestID   string        `json:"request_id"`
+	Changes     []AuditChange `json:"changes"`
+}
+
+// AuditChange is one field that is different now; null is what did not exist.
+type AuditChange struct {
+	Field string          `json:"field"`
+	From  json.RawMessage `json:"from"`
+	To    json.RawMessage `json:"to"`
+}
+
+// AuditActor is who did it.
+type AuditActor struct {
+	Type      string `json:"type"` // "api_key", "session", "operator"
+	ID        string `json:"id"`
+	Name      string `json:"name"`
+	SessionID string `json:"session_id"`
 }
 
 // AuditFilter selects entries.
 type AuditFilter struct {
 	Paging
-	Action       string    `query:"action"`
-	CreatedAfter time.Time `query:"created_after"`
+	Actor         string    `query:"actor"`
+	Action        string    `query:"action"`
+	Target        string    `query:"target"`
+	CreatedAfter  time.Time `query:"created_after"`
+	CreatedBefore time.Time `query:"created_before"`
 }
 
 // List lists changes, newest first.

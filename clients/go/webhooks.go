@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -311,11 +312,12 @@ type WebhookHour struct {
 	Failed         int64     `json:"failed"`
 }
 
-// Stats is how an endpoint did over a window (zero: 24 hours).
+// Stats is how an endpoint did over a window, in whole hours (zero: 24).
 func (w *Webhooks) Stats(ctx context.Context, id string, window time.Duration) (*WebhookStats, error) {
 	var options []CallOption
 	if window > 0 {
-		options = append(options, param("window", window.String()))
+		hours := max((window+time.Hour-1)/time.Hour, 1)
+		options = append(options, param("window", strconv.Itoa(int(hours))+"h"))
 	}
 	return call[WebhookStats](ctx, w.c, http.MethodGet, at("webhooks", id, "stats"), nil, options)
 }

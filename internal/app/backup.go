@@ -65,12 +65,12 @@ func (l *local) roomForCopy() error {
 	if err != nil {
 		return fmt.Errorf("look at the database: %w", err)
 	}
-	free, err := freeSpace(dir)
+	room, err := freeRoom(dir)
 	if err != nil {
 		return fmt.Errorf("look at the disk: %w", err)
 	}
-	if need := info.Size() + int64(l.settings.Storage.DiskFloor); free < need {
-		return fmt.Errorf("a backup needs %d MB free in %s for a while, there are %d", need>>20, dir, free>>20)
+	if need := info.Size() + int64(l.settings.Storage.DiskFloor); room.DiskBytes < need {
+		return fmt.Errorf("a backup needs %d MB free in %s for a while, there are %d", need>>20, dir, room.DiskBytes>>20)
 	}
 	return nil
 }

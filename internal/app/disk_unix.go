@@ -2,14 +2,22 @@
 
 package app
 
-import "golang.org/x/sys/unix"
+import (
+	"golang.org/x/sys/unix"
 
-// freeSpace is how many bytes an ordinary process may still write in a directory's file
-// system.
-func freeSpace(dir string) (int64, error) {
+	"github.com/postroad/postroad/internal/submit"
+)
+
+// freeRoom is what an ordinary process may still write in a directory's file system. Some
+// file systems (btrfs) have no number of files: they say 0 in all.
+func freeRoom(dir string) (submit.Room, error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil {
-		return 0, err
+		return submit.Room{}, err
 	}
-	return int64(s.Bavail) * int64(s.Bsize), nil //nolint:unconvert // the types differ between systems
+	room := submit.Room{DiskBytes: int64(s.Bavail) * int64(s.Bsize), DiskFiles: -1} //nolint:unconvert // the types differ between systems
+	if s.Files > 0 {
+		room.DiskFiles = int64(s.Ffree) //nolint:unconvert // likewise
+	}
+	return room, nil
 }

@@ -12,6 +12,7 @@ type announcement struct {
 	URL     string // of the console and the API, no slash at the end
 	SMTP    string // where submission listens; "" = nowhere
 	Secret  string // of the first test key; "" after the first start
+	Setup   string // token of the set-up; "" when there is a user
 }
 
 // write prints it. At the first start the lines work as they are, copied into a shell:
@@ -20,6 +21,9 @@ func (a announcement) write(w io.Writer) error {
 	b := &strings.Builder{}
 	fmt.Fprintf(b, "\n  Postroad %s\n", ThisBuild().Version)
 	fmt.Fprintf(b, "  data      %s\n", a.DataDir)
+	if a.Setup != "" {
+		fmt.Fprintf(b, "  set up    %s/setup#token=%s\n            (a password for the console: once, within 30 minutes)\n", a.URL, a.Setup)
+	}
 	if a.SMTP != "" {
 		fmt.Fprintf(b, "  smtp      %s   (any user name, an API key as password)\n", a.SMTP)
 	}

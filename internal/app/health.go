@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/postroad/postroad/internal/mail"
 )
 
 // readiness tells whether we can take mail: the store commits, its schema is ours, and
@@ -19,8 +21,7 @@ import (
 type readiness struct {
 	ping     func(context.Context) error
 	schema   func(context.Context) (have, want int, err error)
-	free     func() (int64, error) // bytes in the data directory's file system
-	floor    int64
+	room     func(time.Time) *mail.Error // why no mail is taken in; nil: there is room
 	now      func() time.Time
 	log      *slog.Logger
 	stopping atomic.Bool
@@ -62,15 +63,8 @@ func (r *readiness) check(ctx context.Context) error {
 }
 
 func (r *readiness) look(ctx context.Context) error {
-	if r.floor > 0 {
-		free, err := r.free()
-		if err != nil {
-			r.log.Error("read the free space of the data directory", "error", err)
-			return errors.New("disk")
-		}
-		if free < r.floor {
-			return fmt.Errorf("disk: %d MB free, below the floor of %d MB", free>>20, r.floor>>20)
-		}
+	if fault := r.room(r.now()); fault != nil {
+		return errors.New(fault.Message)
 	}
 	have, want, err := r.schema(ctx)
 	if err != nil {

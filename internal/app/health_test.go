@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/postroad/postroad/internal/submit"
 )
 
 // prober is a readiness over things a test can break.
@@ -18,14 +20,15 @@ type prober struct {
 	pingErr    error
 	have, want int
 	room       int64
+	files      int64
 }
 
 func newProber() *prober {
-	p := &prober{clock: time.Unix(1000, 0), have: 3, want: 3, room: 1 << 30}
+	p := &prober{clock: time.Unix(1000, 0), have: 3, want: 3, room: 1 << 30, files: 1 << 20}
 	p.now = func() time.Time { return p.clock }
 	p.log = slog.New(slog.DiscardHandler)
-	p.floor = 256 << 20
-	p.free = func() (int64, error) { return p.room, nil }
+	p.readiness.room = submit.NewPressure(submit.PressureOptions{DiskFloor: 256 << 20,
+		Room: func() (submit.Room, error) { return submit.Room{DiskBytes: p.room, DiskFiles: p.files}, nil }}).Check
 	p.schema = func(context.Context) (int, int, error) { return p.have, p.want, nil }
 	p.ping = func(context.Context) error { p.pings++; return p.pingErr }
 	return p

@@ -1,8 +1,10 @@
 package app
 
 import (
+	"math"
 	"os"
 	"runtime/debug"
+	"runtime/metrics"
 
 	"github.com/postroad/postroad/internal/config"
 )
@@ -18,4 +20,14 @@ func limitMemory(s config.Running) {
 	if os.Getenv("GOMEMLIMIT") == "" && s.MemoryLimit > 0 {
 		debug.SetMemoryLimit(int64(s.MemoryLimit))
 	}
+}
+
+// memoryUsed is what the soft limit counts, and the limit; 0: there is none.
+func memoryUsed() (used, limit int64) {
+	if limit = debug.SetMemoryLimit(-1); limit == math.MaxInt64 {
+		return 0, 0
+	}
+	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	metrics.Read(sample)
+	return int64(sample[0].Value.Uint64() - sample[1].Value.Uint64()), limit
 }

@@ -19,18 +19,20 @@ import (
 	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/queue"
 	"github.com/postroad/postroad/internal/smtpd"
+	"github.com/postroad/postroad/internal/submit"
 )
 
 // measured is where the numbers come from. The parts count for themselves; here the
 // numbers get their names.
 type measured struct {
-	queue func() queue.Stats
-	depth func(context.Context) ([]queue.Depth, error)
-	door  func() httpapi.Stats
-	hooks hookMeter
-	smtp  func() smtpd.Stats
-	now   func() time.Time
-	log   *slog.Logger
+	queue    func() queue.Stats
+	depth    func(context.Context) ([]queue.Depth, error)
+	door     func() httpapi.Stats
+	hooks    hookMeter
+	pressure func(time.Time) submit.PressureStats
+	smtp     func() smtpd.Stats
+	now      func() time.Time
+	log      *slog.Logger
 
 	mu     sync.Mutex // of the depth, which costs a query and is kept for a while
 	at     time.Time
@@ -51,6 +53,12 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 var (
 	descRequests   = describe("http_requests_total", "Requests answered, by class of status.", "status")
 	descLimited    = describe("http_rate_limited_total", "Requests refused with 429.")
+	descCrowded    = describe("http_concurrency_limited_total", "Requests refused with 429 because their key had too many running.")
+	descPressed    = describe("http_pressed_total", "Requests refused with 503 before their body was read.")
+	descRefused    = describe("intake_refused_total", "Refusals of mail while something was short, by what.", "short")
+	descShort      = describe("intake_short", "1 while mail is refused because this is short.", "short")
+	descDiskFree   = describe("disk_free_bytes", "Free bytes in the data directory's file system.")
+	descFilesFree  = describe("disk_free_files", "Files that can still be made there.")
 	descReplays    = describe("idempotency_replays_total", "Answers given again under an idempotency key.")
 	descMismatches = describe("idempotency_mismatches_total", "Idempotency keys used again with another request.")
 	descPanics     = describe("http_panics_total", "Panics caught in handlers.")
@@ -80,7 +88,7 @@ var (
 
 // Describe names all of them.
 func (m *measured) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descRequests, descLimited, descReplays, descMismatches, descPanics, descBodies, descAttempts, descUnsent,
+	for _, d := range []*prometheus.Desc{descRequests, descLimited, descCrowded, descPressed, descRefused, descShort, descDiskFree, descFilesFree, descReplays, descMismatches, descPanics, descBodies, descAttempts, descUnsent,
 		descClaimed, descDispatched, descRescued, descLost, descRetried, descGivenBack, descHeld, descContent, descDeliveries, descOldest,
 		descLanes, descSessions, descWaiting, descSMTP, descSMTPConns, descSMTPTaken, descSMTPKeys, descSMTPPanics, descBuild} {
 		to <- d
@@ -141,10 +149,31 @@ func (m *measured) collectDoor(count func(*prometheus.Desc, int64, ...string), g
 		}
 	}
 	count(descLimited, s.RateLimited)
+	count(descCrowded, s.Crowded)
+	count(descPressed, s.Pressed)
+	m.collectPressure(count, gauge)
 	count(descReplays, s.Replays)
 	count(descMismatches, s.Mismatches)
 	count(descPanics, s.Panics)
 	gauge(descBodies, float64(s.BodyBytes))
+}
+
+func (m *measured) collectPressure(count func(*prometheus.Desc, int64, ...string), gauge func(*prometheus.Desc, float64, ...string)) {
+	p := m.pressure(m.now())
+	for short, n := range p.Refused {
+		count(descRefused, n, short)
+		now := 0.0
+		if short == p.Reason {
+			now = 1
+		}
+		gauge(descShort, now, short)
+	}
+	if p.Room.DiskBytes >= 0 {
+		gauge(descDiskFree, float64(p.Room.DiskBytes))
+	}
+	if p.Room.DiskFiles >= 0 {
+		gauge(descFilesFree, float64(p.Room.DiskFiles))
+	}
 }
 
 func (m *measured) collectQueue(q queue.Stats, count func(*prometheus.Desc, int64, ...string), gauge func(*prometheus.Desc, float64, ...string)) {

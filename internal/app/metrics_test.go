@@ -15,6 +15,7 @@ import (
 	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/queue"
 	"github.com/postroad/postroad/internal/smtpd"
+	"github.com/postroad/postroad/internal/submit"
 )
 
 func scrape(t *testing.T, m *measured) string {
@@ -35,7 +36,12 @@ func newMeasured() *measured {
 		queue: func() queue.Stats {
 			return queue.Stats{Delivered: 7, Uncertain: 1, Held: 3, Lanes: []lane.LaneStats{{Key: lane.Key{Source: "default", Site: "google"}, Waiting: [mail.Tiers]int{0, 2, 1}, Sessions: 3, Busy: 2}}}
 		},
-		door: func() httpapi.Stats { return httpapi.Stats{Status: [6]int64{2: 9, 4: 1}, Replays: 4} },
+		door: func() httpapi.Stats {
+			return httpapi.Stats{Status: [6]int64{2: 9, 4: 1}, Replays: 4, Crowded: 2, Pressed: 5}
+		},
+		pressure: func(time.Time) submit.PressureStats {
+			return submit.PressureStats{Room: submit.Room{DiskBytes: 512, DiskFiles: -1}, Reason: "memory", Refused: map[string]int64{"memory": 3, "disk": 0}}
+		},
 		smtp: func() smtpd.Stats { return smtpd.Stats{Connected: 3, Accepted: 5, WrongKeys: 2} },
 		depth: func(context.Context) ([]queue.Depth, error) {
 			return []queue.Depth{{Tier: mail.Bulk, Wait: mail.WaitLaneFull, Count: 200000, Oldest: now.Add(-time.Minute)}, {Tier: mail.Normal, Count: 5}}, nil
@@ -49,6 +55,8 @@ func TestTheNumbersOfThePartsAreShownUnderTheirNames(t *testing.T) {
 	for _, line := range []string{
 		`postroad_attempts_total{outcome="delivered"} 7`, `postroad_attempts_total{outcome="uncertain"} 1`,
 		`postroad_http_requests_total{status="2xx"} 9`, `postroad_idempotency_replays_total 4`, `postroad_queue_held 3`,
+		`postroad_http_concurrency_limited_total 2`, `postroad_http_pressed_total 5`, `postroad_intake_refused_total{short="memory"} 3`,
+		`postroad_intake_short{short="memory"} 1`, `postroad_intake_short{short="disk"} 0`, `postroad_disk_free_bytes 512`,
 		`postroad_queue_deliveries{place="lane_full",tier="bulk"} 200000`, `postroad_queue_deliveries{place="leased",tier="normal"} 5`,
 		`postroad_queue_oldest_seconds{place="lane_full",tier="bulk"} 60`,
 		`postroad_lane_sessions{site="google",state="idle"} 1`, `postroad_lane_waiting{site="google",tier="normal"} 2`,

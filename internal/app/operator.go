@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/postroad/postroad/internal/audit"
 	"github.com/postroad/postroad/internal/config"
 	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/project"
@@ -93,7 +94,7 @@ func makeKey(ctx context.Context, access *project.Access, store project.Store, n
 	}
 	p, err := store.ProjectByName(ctx, n.Project)
 	if errors.Is(err, mail.ErrNotFound) && n.Project == project.DefaultProject {
-		p, err = store.CreateProject(ctx, project.Project{ID: mail.NewID(now), Name: n.Project, Settings: project.DefaultSettings(), CreatedAt: now})
+		p, err = store.CreateProject(ctx, project.Project{ID: mail.NewID(now), Name: n.Project, Settings: project.DefaultSettings(), CreatedAt: now}, nil, nil)
 	}
 	if errors.Is(err, mail.ErrNotFound) {
 		return MadeKey{}, fmt.Errorf("there is no project %q", n.Project)
@@ -105,6 +106,7 @@ func makeKey(ctx context.Context, access *project.Access, store project.Store, n
 	if n.ExpiresIn > 0 {
 		k.ExpiresAt = now.Add(time.Duration(n.ExpiresIn) * time.Second)
 	}
+	ctx = audit.Begin(ctx, audit.Entry{At: now, Owner: mail.Owner{Project: p.Row, Env: env}, Actor: "operator", Action: "api_keys.create"})
 	made, secret, err := access.CreateKey(ctx, k, nil, nil)
 	if err != nil {
 		return MadeKey{}, err

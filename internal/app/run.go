@@ -46,8 +46,13 @@ func (sv *server) run(soft, hard context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	setup, err := sv.sessions.Bootstrap(soft, sv.settings.Keys.AdminPassword)
+	if err != nil {
+		return fmt.Errorf("make the console's login: %w", err)
+	}
 	upkeep, work, hooks, doors := newGroup(context.Background()), newGroup(context.Background()), newGroup(context.Background()), newGroup(context.Background())
 	upkeep.run("keys", sv.access.Run)
+	upkeep.run("sessions", sv.sessions.Run)
 	upkeep.run("domains", sv.domains.Run)
 	upkeep.run("retention", sv.forget.Run)
 	work.run("queue", sv.queue.Run)
@@ -58,7 +63,7 @@ func (sv *server) run(soft, hard context.Context, o Options) error {
 	doors.run("http", serveOn(sv.http, sv.listener))
 	sv.smtp.run(upkeep, doors)
 	sv.openSocket(doors)
-	if err := (announcement{DataDir: sv.settings.Storage.DataDir, URL: sv.url, SMTP: sv.smtp.String(), Secret: first.Secret}).write(o.Out); err != nil {
+	if err := (announcement{DataDir: sv.settings.Storage.DataDir, URL: sv.url, SMTP: sv.smtp.String(), Secret: first.Secret, Setup: setup}).write(o.Out); err != nil {
 		sv.log.Warn("print the announcement", "error", err)
 	}
 	sv.log.Info("serving", "version", ThisBuild().Version, "http", sv.listener.Addr().String(), "smtp", sv.smtp.String(), "data", sv.settings.Storage.DataDir)

@@ -58,6 +58,8 @@ type server struct {
 	jobs     *job.Service
 	visits   *visit.Gatherer
 	events   *eventlog.Service
+	sessions *project.Sessions
+	pressure *submit.Pressure
 	queue    *queue.Queue
 	library  *render.Library
 	poster   *webhook.Client
@@ -139,8 +141,12 @@ func (sv *server) openMemory(ctx context.Context, migrate bool) (err error) {
 // buildDecisions makes what is asked on the way: who may send, where mail goes.
 func (sv *server) buildDecisions() {
 	s, d := sv.settings, sv.settings.Delivery
-	sv.access = project.NewAccess(project.AccessOptions{Store: sv.store, Limits: project.NewLimits(s.HTTP.RateLimit.PerMinute()),
-		Now: sv.now, Log: sv.log, BootstrapLive: s.Keys.BootstrapLive, BootstrapTest: s.Keys.BootstrapTest})
+	sv.access = project.NewAccess(project.AccessOptions{Store: sv.store, Limits: project.NewLimits(s.HTTP.RateLimit.PerMinute()).AtOnce(s.HTTP.KeyConcurrency),
+		Now: sv.now, Log: sv.log, BootstrapLive: s.Keys.BootstrapLive, BootstrapTest: s.Keys.BootstrapTest, AuditDays: s.Storage.AuditDays})
+	sv.sessions = project.NewSessions(project.SessionsOptions{Store: sv.store, Limits: sv.access.Limits(), Idle: s.HTTP.SessionIdle, Life: s.HTTP.SessionLife,
+		Now: sv.now, Log: sv.log})
+	sv.pressure = submit.NewPressure(submit.PressureOptions{Room: func() (submit.Room, error) { return freeRoom(s.Storage.DataDir) }, Memory: memoryUsed,
+		Strain: sv.store.Strain, DiskFloor: int64(s.Storage.DiskFloor), Log: sv.log})
 	sv.guard = route.NewGuard(d.AllowNetworks, append(sv.smtp.addresses(), sv.own))
 	sv.resolver = newResolver(s, sv.guard, sv.now)
 	sv.router = route.New(route.Options{Resolver: sv.resolver, Hostname: d.Hostname, Source: sv.source(), Now: sv.now})
@@ -155,6 +161,11 @@ func (sv *server) source() route.Source {
 	src := route.Source{Name: "default", EHLO: sv.settings.Delivery.Hostname}
 	if a := sv.settings.Delivery.SourceAddr; a.IsValid() {
 		src.Name, src.Local = a.String(), a.String()
+	}
+	if d := &sv.settings.Delivery; d.SmartHost != "" {
+		if smart, err := route.ParseSmartHost(d.SmartHost, d.SmartHostUser, d.SmartHostSecret); err == nil { // config judged it
+			src.Name, src.Smart = smart.Name, smart
+		}
 	}
 	return src
 }
@@ -212,18 +223,18 @@ func (sv *server) buildDoors() {
 	links := submit.NewLinks(sv.url, sv.ring.Derive("hosted files"))
 	submitter := submit.NewService(submit.Options{Store: sv.store, Domains: sv.domains, Dispatcher: sv.queue, Links: links, Blocked: append([]string{}, s.HTTP.BlockedAttachments...),
 		Marking:  submit.Marking{Base: sv.url},
-		Renderer: render.New(sv.library), Now: sv.now, Log: sv.log})
+		Renderer: render.New(sv.library), Pressure: sv.pressure, Now: sv.now, Log: sv.log})
 	sv.visits = visit.New(visit.Options{Store: sv.store, Log: sv.log})
 	sv.events = eventlog.NewService(eventlog.Options{Store: sv.store, Wake: sv.store.Wake, BaseURL: sv.url, Log: sv.log})
 	wishes := feedback.NewService(sv.store, sv.now)
 	sv.jobs = job.NewService(job.Options{Store: sv.store, Dir: filepath.Join(s.Storage.DataDir, "jobs"), Node: sv.queue.Node(), Now: sv.now, Log: sv.log})
-	sv.door = httpapi.New(httpapi.Options{Access: sv.access, Memory: sv.store, PublicURL: sv.url, MaxBody: int64(s.HTTP.MaxBody), Now: sv.now, Log: sv.log})
+	sv.door = httpapi.New(httpapi.Options{Access: sv.access, Sessions: sv.sessions, Pressure: sv.pressure.Refuse, Memory: sv.store, PublicURL: sv.url, MaxBody: int64(s.HTTP.MaxBody), Now: sv.now, Log: sv.log})
 	sv.smtp.build(s, smtpd.Options{Access: sv.access, Submitter: submitter, Memory: sv.store, Now: sv.now, Log: sv.log})
 	b := ThisBuild()
 	reading := archive.NewService(sv.store, sv.tokens)
 	reading.Now = sv.now
 	api := v1.New(v1.Options{
-		Door: sv.door, Access: sv.access, Limits: sv.access.Limits(), Submitter: submitter,
+		Door: sv.door, Access: sv.access, Sessions: sv.sessions, Audit: sv.store, Limits: sv.access.Limits(), Submitter: submitter,
 		Archive: reading, Erasures: sv.forget, Orders: sv.queue, Domains: sv.domains, Suppressions: wishes, Jobs: sv.jobs,
 		Templates: sv.library, Links: links, Webhooks: sv.hooks, HookURLs: sv.poster, Events: sv.events,
 		Secret: sv.ring.Derive("cursors"), Wake: sv.store.Wake, Health: sv.health,
@@ -232,9 +243,8 @@ func (sv *server) buildDoors() {
 	dialect := hyvor.New(hyvor.Options{Door: sv.door, Access: sv.access, Limits: sv.access.Limits(), Submitter: submitter, Archive: reading,
 		Orders: sv.queue, Domains: sv.domains, Suppressions: wishes, Webhooks: sv.hooks, Store: sv.store, Bounds: hyvorBounds(s.Hyvor)})
 	linkDoor := linksdoor.New(linksdoor.Options{Tokens: sv.tokens, Wishes: wishes, Visitors: sv.visits, Now: sv.now, Log: sv.log})
-	sv.ready = &readiness{ping: sv.store.Ping, schema: sv.store.Schema, floor: int64(s.Storage.DiskFloor), now: sv.now, log: sv.log,
-		free: func() (int64, error) { return freeSpace(s.Storage.DataDir) }}
-	metrics := newMetrics(&measured{queue: sv.queue.Stats, depth: sv.store.Depth, door: sv.door.Stats, hooks: sv.hooks, smtp: sv.smtp.server.Stats, now: sv.now, log: sv.log})
+	sv.ready = &readiness{ping: sv.store.Ping, schema: sv.store.Schema, room: sv.pressure.Check, now: sv.now, log: sv.log}
+	metrics := newMetrics(&measured{queue: sv.queue.Stats, depth: sv.store.Depth, door: sv.door.Stats, hooks: sv.hooks, smtp: sv.smtp.server.Stats, pressure: sv.pressure.Stats, now: sv.now, log: sv.log})
 	sv.http = sv.door.Server(newHandler(api, sv.ready, guardMetrics(metrics, s.HTTP), doors(dialect, linkDoor, reference.New(sv.door))))
 	sv.http.RegisterOnShutdown(sv.events.Stop) // else waiting readers would hold up the stop
 }

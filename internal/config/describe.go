@@ -10,7 +10,7 @@ import (
 var sectionWords = map[string]string{
 	"Storage":    "Where mail is kept",
 	"HTTP":       "The API and the console",
-	"Keys":       "Keys made at first start",
+	"Keys":       "Keys and the login made at first start",
 	"Delivery":   "The way to the recipients' servers",
 	"Submission": "The door for what speaks SMTP",
 	"Hooks":      "Webhooks",

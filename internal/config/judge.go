@@ -8,8 +8,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/postroad/postroad/internal/certificate"
+	"github.com/postroad/postroad/internal/route"
 )
 
 // judge checks what was read and fills in what an empty setting stands for.
@@ -44,6 +46,7 @@ func (r *reading) judgeStorage(s *Storage) {
 	if s.DataDir == "" {
 		r.wrong("data_dir", "must name a directory")
 	}
+	within(r, "audit_days", s.AuditDays, 0, 36500)
 	engine, _, ok := strings.Cut(s.DatabaseURL, ":")
 	switch {
 	case s.DatabaseURL == "", s.DatabaseURL == "sqlite:":
@@ -67,6 +70,9 @@ func (r *reading) judgeHTTP(s *HTTP) {
 		s.PublicURL = strings.TrimRight(s.PublicURL, "/")
 	}
 	within(r, "max_body", s.MaxBody, 64<<10, 50<<20)
+	within(r, "key_concurrency", s.KeyConcurrency, 0, 1_000_000)
+	within(r, "session_idle", s.SessionIdle, time.Minute, 365*24*time.Hour)
+	within(r, "session_life", s.SessionLife, time.Minute, 365*24*time.Hour)
 }
 
 func (r *reading) judgeHyvor(s *Hyvor) {
@@ -92,6 +98,9 @@ func (r *reading) judgeListen(key, addr string) {
 }
 
 func (r *reading) judgeKeys(s *Keys) {
+	if n := utf8.RuneCountInString(s.AdminPassword); s.AdminPassword != "" && (n < 8 || n > 200) {
+		r.wrong("admin_password", "must have 8 to 200 characters")
+	}
 	for key, text := range map[string]string{"bootstrap_live_key": s.BootstrapLive, "bootstrap_test_key": s.BootstrapTest} {
 		if text == "" {
 			continue
@@ -118,6 +127,13 @@ func (r *reading) judgeDelivery(s *Delivery) {
 	within(r, "session_messages", s.SessionMessages, 1, 100000)
 	within(r, "soft_stop", s.SoftStop, 0, time.Hour)
 	r.judgeSchedule(s.RetrySchedule)
+	if s.SmartHost != "" {
+		if _, err := route.ParseSmartHost(s.SmartHost, s.SmartHostUser, s.SmartHostSecret); err != nil {
+			r.wrong("smart_host", "%s", err)
+		}
+	} else if s.SmartHostUser != "" || s.SmartHostSecret != "" {
+		r.wrong("smart_host", "smart_host_user and smart_host_password need a smart_host")
+	}
 }
 
 func (r *reading) judgeSchedule(waits []time.Duration) {

@@ -160,6 +160,20 @@ func TestTheSubmissionDoorIsJudgedAsAWhole(t *testing.T) {
 	}
 }
 
+func TestASmartHostIsAPresetOrAHost(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ lines, want string }{
+		{"smart_host: sendgrid\nsmart_host_password: k", ""},
+		{"smart_host: gmial", "smart_host: must be a preset (gmail, mailgun,"},
+		{"smart_host: gmail", "smart_host: gmail wants a user name and a password"},
+		{"smart_host_user: a", "smart_host: smart_host_user and smart_host_password need a smart_host"},
+	} {
+		if _, err := load(t, c.lines+"\n"); (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", c.lines, err)
+		}
+	}
+}
+
 func TestSecretsComeFromFilesToo(t *testing.T) {
 	t.Parallel()
 	secret := filepath.Join(t.TempDir(), "key")

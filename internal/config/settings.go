@@ -28,7 +28,8 @@ type Settings struct {
 type Storage struct {
 	DataDir     string `key:"data_dir" default:"./data" is:"Directory of the database, the bodies of large messages and the keys. Made at first start."`
 	DatabaseURL string `key:"database_url" default:"sqlite:" is:"Where mail is remembered. 'sqlite:' is the embedded database in the data directory."`
-	DiskFloor   Bytes  `key:"disk_floor" default:"256MB" is:"With less free space than this in the data directory we take no more mail: /readyz fails. 0 turns the check off."`
+	DiskFloor   Bytes  `key:"disk_floor" default:"256MB" is:"With less free space than this in the data directory we take no more mail: sends are 503 and /readyz fails until there is room again. 0 turns the check off."`
+	AuditDays   int    `key:"audit_days" default:"365" is:"How long it is kept who changed what of the configuration. 0 is for ever."`
 }
 
 // HTTP is the API and the console.
@@ -38,12 +39,16 @@ type HTTP struct {
 	MaxBody            Bytes          `key:"max_body" default:"50MB" is:"Largest request, decompressed. Larger ones are 413 before they are read."`
 	BlockedAttachments []string       `key:"blocked_attachments" default:"default" is:"Kinds of attachments that are refused: extensions (.exe) and media types. 'default' is the built-in list of what large receivers refuse; 'none' refuses nothing."`
 	RateLimit          Rate           `key:"rate_limit" default:"1000/1m" is:"Requests of one project and environment. 0 is unlimited. A project or a key may have its own."`
+	KeyConcurrency     int            `key:"key_concurrency" default:"1000" is:"Requests of one key that may run at the same time; more are 429 concurrency_limited. 0 is unlimited."`
+	SessionIdle        time.Duration  `key:"session_idle" default:"24h" is:"A login of the console that is not used for so long is over."`
+	SessionLife        time.Duration  `key:"session_life" default:"168h" is:"The longest a login of the console can last, however much it is used."`
 	MetricsNetworks    []netip.Prefix `key:"metrics_networks" default:"127.0.0.0/8,::1/128" is:"Client addresses that may read /metrics without a token."`
 	MetricsToken       string         `key:"metrics_token" default:"" secret:"yes" is:"A bearer token that may read /metrics from anywhere."`
 }
 
-// Keys are API keys made at first start.
+// Keys are API keys and the login made at first start.
 type Keys struct {
+	AdminPassword string `key:"admin_password" default:"" secret:"yes" is:"Password of the console's first user, 'admin', made at start when there is none. Without it a start prints a set-up link."`
 	BootstrapLive string `key:"bootstrap_live_key" default:"" secret:"yes" is:"A full-access live key of the default project, of any shape, made at start when it is not there."`
 	BootstrapTest string `key:"bootstrap_test_key" default:"" secret:"yes" is:"The same for the test environment. With neither set, the first start makes a test key and prints it once."`
 }
@@ -54,7 +59,10 @@ type Delivery struct {
 	SourceAddr      netip.Addr       `key:"source_addr" default:"" unset:"the system's choice" is:"Local address that mail leaves from."`
 	DNSServers      []netip.AddrPort `key:"dns_servers" default:"" unset:"the system's" is:"Resolvers to ask, host:port. When set, everything asks these and only these."`
 	MXPort          int              `key:"mx_port" default:"25" is:"Port at which mail exchangers are dialled."`
-	AllowNetworks   []netip.Prefix   `key:"allow_networks" default:"" unset:"none" is:"Networks (CIDR) that delivery may dial although they are not public."`
+	AllowNetworks   []netip.Prefix   `key:"allow_networks" default:"" unset:"none" is:"Networks (CIDR) that delivery and webhooks may dial although they are not public. Webhooks may go there over plain http."`
+	SmartHost       string           `key:"smart_host" default:"" unset:"none" is:"A server that all live mail leaves through instead of going to the recipients' own: gmail, outlook, office365, yahoo, sendgrid, mailgun, mailgun:eu, postmark, ses:eu-west-1, or host:port (smtps://host:port when TLS begins at once)."`
+	SmartHostUser   string           `key:"smart_host_user" default:"" unset:"the preset's" is:"User name there."`
+	SmartHostSecret string           `key:"smart_host_password" default:"" secret:"yes" is:"Password, API key or token there."`
 	RetrySchedule   []time.Duration  `key:"retry_schedule" default:"30s,5m,30m,2h,5h" is:"Waits between attempts after a temporary failure, each with 10 % jitter. After the last one the message bounces."`
 	SiteConnections int              `key:"site_connections" default:"20" is:"Most connections to one receiving operator at a time."`
 	SessionMessages int              `key:"session_messages" default:"100" is:"Most messages carried over one connection before it is closed."`
@@ -102,8 +110,7 @@ type Running struct {
 
 // Later are names of the contract whose parts are not built yet.
 type Later struct {
-	InboundAddr   string `key:"inbound_addr" default:"" unset:"off" later:"yes" is:"Bounce and complaint reports by SMTP; port 25 in production."`
-	AdminPassword string `key:"admin_password" default:"" secret:"yes" later:"yes" is:"First login of the console."`
+	InboundAddr string `key:"inbound_addr" default:"" unset:"off" later:"yes" is:"Bounce and complaint reports by SMTP; port 25 in production."`
 }
 
 // clientNames are environment variables of the commands that talk to a server

@@ -35,9 +35,11 @@ type asset struct {
 var Paths = []string{"/", "/console.css", "/console.js", "/favicon.svg"}
 
 // Owns tells whether a path is the console's: one of [Paths], or below /p/, where the
-// links in the API's answers lead (/p/PROJECT/messages/ID). There the page itself is
-// served; the script shows what the address names.
-func Owns(path string) bool { return slices.Contains(Paths, path) || strings.HasPrefix(path, "/p/") }
+// links in the API's answers lead (/p/PROJECT/messages/ID), or the set-up's that a start
+// prints. There the page itself is served; the script shows what the address names.
+func Owns(path string) bool {
+	return slices.Contains(Paths, path) || path == "/setup" || strings.HasPrefix(path, "/p/")
+}
 
 // Handler serves the page and its files; any other path is 404.
 func Handler() http.Handler {

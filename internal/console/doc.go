@@ -2,7 +2,11 @@
 // message's timeline, SMTP transcript and content. It is a client of the public API and
 // nothing else; the server side ([Handler]) only hands out embedded files.
 //
-// The page keeps the API key in the tab's session storage. It takes one from the address's
+// Who opens it logs in: the browser then has a cookie that scripts cannot read, and the page
+// says which environment it looks at in a header (package httpapi, cookie.go). The set-up's
+// link carries its token in the fragment too.
+//
+// Without a login it works with an API key. The page keeps the key in the tab's session storage. It takes one from the address's
 // fragment (#key=…), which browsers do not send to servers, and removes it from there.
 //
 // Everything shown comes from messages, so it is foreign: the script writes text nodes

@@ -94,7 +94,8 @@ func (t *trip) sign() bool {
 // token is that of the first; the report names the recipient it is about.
 func (t *trip) returnPath() string {
 	c := t.s.carrier
-	if c.o.ReturnPaths == nil {
+	// A smart host takes mail of senders it knows, and bounces are its business.
+	if c.o.ReturnPaths == nil || t.job.Route.Source.Smart != nil {
 		return t.job.Message.From.Email
 	}
 	first := &t.job.Works[t.open[0]].Delivery

@@ -39,6 +39,9 @@ func (h *hunt) converse(ctx context.Context, p peer, useTLS bool) (client *smtp.
 	}
 	h.s.log.Note("connected to " + p.String())
 	client = smtp.New(conn, h.ehlo(), c.o.Timeouts, &h.s.log)
+	if smart := h.route.Source.Smart; smart != nil {
+		return h.enter(ctx, p, client, smart), false
+	}
 	if !h.greet(ctx, p, client) || !h.hello(ctx, p, client) {
 		return nil, false
 	}

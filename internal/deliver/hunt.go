@@ -91,7 +91,7 @@ func (h *hunt) candidate(ctx context.Context) (peer, bool) {
 				return peer{}, false
 			}
 		}
-		p := peer{host: h.host, addr: netip.AddrPortFrom(h.addrs[0].Unmap(), c.o.Port)}
+		p := peer{host: h.host, addr: netip.AddrPortFrom(h.addrs[0].Unmap(), h.port())}
 		p.ip, h.addrs = p.addr.Addr().String(), h.addrs[1:]
 		if !h.sourceReaches(p.addr.Addr()) {
 			h.trouble(p, mail.ClassNetwork, smtp.StageConnect, "the source address cannot reach "+p.ip)
@@ -112,6 +112,14 @@ func (h *hunt) candidate(ctx context.Context) (peer, bool) {
 		}
 		return p, true
 	}
+}
+
+// port is where the hosts of the route listen.
+func (h *hunt) port() uint16 {
+	if smart := h.route.Source.Smart; smart != nil {
+		return smart.Port
+	}
+	return h.s.carrier.o.Port
 }
 
 // resolve looks up the addresses of the next host; false ends the search.

@@ -37,7 +37,7 @@ func newBench(t *testing.T, o eventlog.Options) *bench {
 	if err := store.Migrate(ctx); err != nil {
 		t.Fatal(err)
 	}
-	p, err := store.CreateProject(ctx, project.Project{ID: mail.NewID(noon), Name: "p", Settings: project.DefaultSettings()})
+	p, err := store.CreateProject(ctx, project.Project{ID: mail.NewID(noon), Name: "p", Settings: project.DefaultSettings()}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,6 +53,7 @@ var described = []struct {
 	{mail.EventKeyRotated, "An API key has a new secret; the old one works a while longer.", keyData{}},
 	{mail.EventKeyRevoked, "An API key works no more.", keyData{}},
 	{mail.EventKeyExpiring, "An API key will expire: told 14, 3 and 1 days before.", keyData{}},
+	{mail.EventWebhookFailing, "A webhook has been failing for an hour, a day, or four days. Told to the project's other webhooks.", webhookData{}},
 	{mail.EventWebhookDisabled, "A webhook is disabled. Told to the project's other webhooks.", webhookData{}},
 	{mail.EventWebhookRecovered, "A webhook takes events again. Told to the project's other webhooks.", webhookData{}},
 	{mail.EventWebhookTest, "An example that was asked for. It is sent to one webhook and stands in no log.", testData{}},

@@ -31,6 +31,7 @@ type Call struct {
 	known    bool // Who is
 	standing project.Standing
 	drawn    bool // standing is set
+	entered  bool // it counts among the key's requests at this moment
 	wrote    bool
 	timing   timing
 	buffer   *[]byte // pooled, backs Body
@@ -63,6 +64,10 @@ func (c *Call) enter() bool {
 		c.Fail(fault)
 		return false
 	}
+	if !c.door.limits.Enter(c.Who) {
+		return c.refuseCrowd()
+	}
+	c.entered = true
 	if fault := c.door.access.Authorize(c.Who, c.route.Scope, c.IP); fault != nil {
 		if c.Admit() {
 			c.Fail(fault)
@@ -72,8 +77,43 @@ func (c *Call) enter() bool {
 	return true
 }
 
+// refuseCrowd answers a key that has as many requests running as it may; false, for brevity.
+func (c *Call) refuseCrowd() bool {
+	c.door.counts.crowded.Add(1)
+	c.Problem(Problem{Code: "concurrency_limited", RetryAfter: 1, Detail: "This API key has too many requests running at the same time. Wait for some of them to end.",
+		Extra: []Extra{{"violated_policies", []string{"concurrency"}}, {"retry_after_seconds", 1}}})
+	return false
+}
+
+// roomy tells whether what the route takes in has room here. False: it has answered, and
+// the body was not read.
+func (c *Call) roomy() bool {
+	if !c.route.Intake || c.door.pressure == nil {
+		return true
+	}
+	fault := c.door.pressure(c.Arrived)
+	if fault == nil {
+		return true
+	}
+	c.door.counts.pressed.Add(1)
+	if c.R.ContentLength != 0 {
+		c.W.Header()["Connection"] = connectionClose // what is still coming is not read
+	}
+	c.Fail(fault)
+	return false
+}
+
 func (c *Call) authenticate() *mail.Error {
 	now := c.Arrived
+	if c.door.sessions != nil && len(c.R.Header["Authorization"]) == 0 {
+		if secret := c.SessionSecret(); secret != "" {
+			who, fault := c.authenticateSession(secret)
+			if fault == nil {
+				c.Who, c.known = who, true
+			}
+			return fault
+		}
+	}
 	who, fault := c.door.access.Authenticate(c.R.Context(), bearer(c.R.Header), c.IP, now)
 	if fault != nil {
 		return fault
@@ -157,6 +197,9 @@ func (c *Call) refuseRoute() {
 
 // release gives back what the call held.
 func (c *Call) release() {
+	if c.entered {
+		c.door.limits.Leave(c.Who)
+	}
 	if c.weight > 0 {
 		c.door.gate.leave(c.weight)
 		c.weight = 0

@@ -25,10 +25,14 @@ type Memory interface {
 
 // Options are the parts a Door is built from. Access is needed, the rest has defaults.
 type Options struct {
-	Access    *project.Access
-	Limits    *project.Limits // nil: those of Access
-	Memory    Memory          // nil: nothing is remembered before it is done
-	PublicURL string          // what links begin with; no slash at the end
+	Access   *project.Access
+	Limits   *project.Limits   // nil: those of Access
+	Memory   Memory            // nil: nothing is remembered before it is done
+	Sessions *project.Sessions // nil: nobody logs in
+	// Pressure tells why no mail is taken in now, before its body is read; nil: there is
+	// always room.
+	Pressure  func(now time.Time) *mail.Error
+	PublicURL string // what links begin with; no slash at the end
 	Now       func() time.Time
 	Log       *slog.Logger
 
@@ -44,6 +48,10 @@ type Door struct {
 	access    *project.Access
 	limits    *project.Limits
 	memory    Memory
+	sessions  *project.Sessions
+	pressure  func(now time.Time) *mail.Error
+	origins   *http.CrossOriginProtection
+	secure    bool // the public URL is https: cookies stay there
 	publicURL string
 	now       func() time.Time
 	log       *slog.Logger
@@ -55,8 +63,8 @@ type Door struct {
 
 // counts are the plain counters of Stats.
 type counts struct {
-	requests, replays, mismatches, inProgress, limited, panics, waited atomic.Int64
-	status                                                             [6]atomic.Int64
+	requests, replays, mismatches, inProgress, limited, crowded, pressed, panics, waited atomic.Int64
+	status                                                                               [6]atomic.Int64
 }
 
 // Stats is what a Door counted since it was made.
@@ -67,6 +75,8 @@ type Stats struct {
 	Mismatches  int64    // keys used again with another request
 	InProgress  int64    // 409 idempotency_in_progress
 	RateLimited int64
+	Crowded     int64 // 429 concurrency_limited
+	Pressed     int64 // 503 before a body was read
 	Panics      int64
 	OnceWait    time.Duration // time twins spent waiting for one another
 	BodyBytes   int64         // of bodies over 1 MB, held now
@@ -92,7 +102,8 @@ func New(o Options) *Door {
 	if o.PatienceForRoom == 0 {
 		o.PatienceForRoom = 2 * time.Second
 	}
-	return &Door{access: o.Access, limits: o.Limits, memory: o.Memory, publicURL: strings.TrimSuffix(o.PublicURL, "/"), now: o.Now, log: o.Log,
+	publicURL := strings.TrimSuffix(o.PublicURL, "/")
+	return &Door{sessions: o.Sessions, pressure: o.Pressure, origins: newOrigins(publicURL), secure: strings.HasPrefix(publicURL, "https://"), access: o.Access, limits: o.Limits, memory: o.Memory, publicURL: publicURL, now: o.Now, log: o.Log,
 		maxBody: o.MaxBody, gate: newGate(max(o.MaxMemory, o.MaxBody), o.PatienceForRoom), inflight: inflight{open: map[onceID]chan struct{}{}}}
 }
 
@@ -100,7 +111,7 @@ func New(o Options) *Door {
 func (d *Door) Stats() Stats {
 	c := &d.counts
 	s := Stats{Requests: c.requests.Load(), Replays: c.replays.Load(), Mismatches: c.mismatches.Load(), InProgress: c.inProgress.Load(),
-		RateLimited: c.limited.Load(), Panics: c.panics.Load(), OnceWait: time.Duration(c.waited.Load()), BodyBytes: d.gate.held.Load()}
+		RateLimited: c.limited.Load(), Crowded: c.crowded.Load(), Pressed: c.pressed.Load(), Panics: c.panics.Load(), OnceWait: time.Duration(c.waited.Load()), BodyBytes: d.gate.held.Load()}
 	for i := range s.Status {
 		s.Status[i] = c.status[i].Load()
 	}
@@ -151,9 +162,10 @@ func (d *Door) serve(r *router, in *Dialect, w http.ResponseWriter, req *http.Re
 		c.refuseRoute()
 		return
 	}
-	if !c.enter() || !c.readBody() {
+	if !c.enter() || !c.roomy() || !c.readBody() {
 		return
 	}
+	c.audited()
 	if !c.route.Once && !c.Admit() {
 		return
 	}

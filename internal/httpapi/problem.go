@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/postroad/postroad/internal/mail"
+	"github.com/postroad/postroad/internal/project"
 )
 
 // Problem is an answer that says what is wrong (RFC 9457), with our code.
@@ -50,6 +51,9 @@ var kinds = map[string]kind{
 	"api_key_expired":          {401, "The API key has expired", false},
 	"api_key_revoked":          {401, "The API key was revoked", false},
 	"api_key_disabled":         {401, "The API key is disabled", false},
+	"session_expired":          {401, "The session is over", false},
+	"invalid_credentials":      {401, "The user or the password is wrong", false},
+	"cross_origin_request":     {403, "The request comes from another origin", false},
 	"insufficient_scope":       {403, "The API key lacks a scope", false},
 	"ip_not_allowed":           {403, "The API key may not be used from this address", false},
 	"from_not_allowed":         {403, "The API key may not send as this address", false},
@@ -84,12 +88,18 @@ var kinds = map[string]kind{
 	"maintenance":              {503, "The server is being maintained", true},
 }
 
+// retryAfter is how soon, in seconds, it is worth to ask again.
+var retryAfter = map[string]int{"idempotency_in_progress": 1, "overloaded": 2, "storage_unavailable": 5, "maintenance": 30}
+
 // Fail answers with what an error means to the caller. Errors that are not the
 // caller's are logged here, once, and shown without their text.
 func (c *Call) Fail(err error) {
 	var faults mail.Faults
 	var fault *mail.Error
+	var quota *project.QuotaError
 	switch {
+	case errors.As(err, &quota):
+		c.failQuota(quota)
 	case errors.As(err, &faults):
 		c.failFields(faults)
 	case errors.As(err, &fault):
@@ -110,6 +120,16 @@ func (c *Call) Fail(err error) {
 	default:
 		c.failOurs(err)
 	}
+}
+
+// failQuota answers that a day's quota does not hold what was handed in.
+func (c *Call) failQuota(q *project.QuotaError) {
+	c.door.counts.limited.Add(1)
+	wait := max(int(q.Resets.Sub(c.Arrived).Seconds()+1), 1)
+	c.Problem(Problem{Code: "quota_exceeded", RetryAfter: wait,
+		Detail: "The " + q.Policy + " may hand in " + strconv.FormatInt(q.Limit, 10) + " messages a day (UTC); " + strconv.FormatInt(q.Used, 10) + " are used. Nothing of this request was accepted.",
+		Extra: []Extra{{"quota", q.Policy + ".daily_messages"}, {"limit", int(q.Limit)}, {"used", int(q.Used)}, {"resets_at", q.Resets.UTC().Format("2006-01-02T15:04:05.000Z")},
+			{"violated_policies", []string{q.Policy + ".daily_messages"}}, {"violated-policies", []string{q.Policy + ".daily_messages"}}, {"retry_after_seconds", wait}}})
 }
 
 // Unavailable is met by errors of a store that cannot work now but may later.
@@ -140,7 +160,7 @@ func (c *Call) failOne(e *mail.Error) {
 		p.Extra = append(p.Extra, Extra{"required_scope", e.Suggestion})
 	}
 	if k.status == http.StatusServiceUnavailable || k.status == http.StatusTooManyRequests || e.Code == "idempotency_in_progress" {
-		p.RetryAfter = 1
+		p.RetryAfter = max(retryAfter[e.Code], 1)
 	}
 	c.Problem(p)
 }

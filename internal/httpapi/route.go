@@ -24,7 +24,12 @@ type Route struct {
 	// finds them in Call.Reader. JSON is read as ever unless NoJSON is set.
 	Streams []string
 	NoJSON  bool
-	Handle  func(*Call)
+	// Intake marks routes that take in much: they are refused while there is no room. Those of
+	// the scope messages.send are, unmarked.
+	Intake bool
+	Handle func(*Call)
+
+	action string // what audits call it; "" = it changes no configuration
 }
 
 // maxParams is how many {name} segments a pattern may have.
@@ -54,6 +59,8 @@ func newRouter(routes []Route) *router {
 		if n.routes[routes[i].Method] != nil {
 			panic("two routes for " + routes[i].Method + " " + routes[i].Pattern)
 		}
+		routes[i].action = actionOf(&routes[i])
+		routes[i].Intake = routes[i].Intake || routes[i].Scope == "messages.send"
 		n.routes[routes[i].Method] = &routes[i]
 		n.allow = allowed(n.routes)
 	}

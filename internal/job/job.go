@@ -65,6 +65,8 @@ type Replay struct {
 	From int64 `json:"from,omitzero"`
 	To   int64 `json:"to,omitzero"`
 	At   int64 `json:"at,omitzero"` // the last position looked at
+	// Open: first what is open is made due now; then At begins anew.
+	Open bool `json:"open,omitzero"`
 }
 
 // Fault is what is wrong with one record.

@@ -32,6 +32,9 @@ const (
 	PrefixJob         = "job"
 	PrefixRequest     = "req"
 	PrefixErasure     = "era"
+	PrefixUser        = "usr"
+	PrefixSession     = "ses"
+	PrefixAudit       = "aud"
 	PrefixKey         = "key" // followed by the 8-character key id, not by a UUID
 )
 

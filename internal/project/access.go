@@ -28,10 +28,15 @@ const (
 
 // AccessStore is what Access asks to be remembered; Store has it all.
 type AccessStore interface {
-	CreateProject(ctx context.Context, p Project) (Project, error)
+	CreateProject(ctx context.Context, p Project, once *mail.Once, answer func(Project) mail.Answer) (Project, error)
+	ProjectByID(ctx context.Context, id mail.ID) (Project, error)
 	ProjectByName(ctx context.Context, name string) (Project, error)
 	ProjectByRow(ctx context.Context, row int64) (Project, error)
+	Projects(ctx context.Context) ([]Project, error)
 	UpdateProject(ctx context.Context, p Project, ifVersion int64) (Project, error)
+	DeleteProject(ctx context.Context, row int64, by string, now time.Time) error
+	Usage(ctx context.Context, owner mail.Owner, from, to Day) ([]Usage, error)
+	ForgetAudit(ctx context.Context, before time.Time) (int, error)
 
 	CreateKey(ctx context.Context, k Key, once *mail.Once, answer func(Key) mail.Answer) (Key, error)
 	KeyByID(ctx context.Context, id string) (Key, error)
@@ -40,6 +45,9 @@ type AccessStore interface {
 	UpdateKey(ctx context.Context, k Key, ifVersion int64) (Key, error)
 	RevokeKey(ctx context.Context, project int64, id string, by string, now time.Time) error
 	TouchKeys(ctx context.Context, used []KeyUse) error
+	RotateKey(ctx context.Context, old, next Key, once *mail.Once, answer func(Key) mail.Answer) (Key, error)
+	ExpiringKeys(ctx context.Context, now, until time.Time) ([]Key, error)
+	WarnKey(ctx context.Context, k Key, days int, e mail.Event) (bool, error)
 }
 
 // AccessOptions are the parts Access is built from.
@@ -52,6 +60,9 @@ type AccessOptions struct {
 	// Keys of any shape with every scope, made in the default project at the first
 	// start that sees them (POSTROAD_BOOTSTRAP_LIVE_KEY, POSTROAD_BOOTSTRAP_TEST_KEY).
 	BootstrapLive, BootstrapTest string
+
+	// AuditDays is how long audit entries are kept; 0: for ever.
+	AuditDays int
 }
 
 // Access says who a caller is and what they may do.
@@ -62,6 +73,7 @@ type Access struct {
 	log    *slog.Logger
 
 	bootstrapLive, bootstrapTest string
+	auditDays                    int
 
 	mu         sync.RWMutex
 	known      map[[32]byte]*grant // by hash of the secret
@@ -97,7 +109,7 @@ func NewAccess(o AccessOptions) *Access {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Access{store: o.Store, limits: o.Limits, now: o.Now, log: o.Log,
-		bootstrapLive: o.BootstrapLive, bootstrapTest: o.BootstrapTest, known: map[[32]byte]*grant{}}
+		bootstrapLive: o.BootstrapLive, bootstrapTest: o.BootstrapTest, auditDays: o.AuditDays, known: map[[32]byte]*grant{}}
 }
 
 // Limits are the request limits of the callers authenticated here.
@@ -151,11 +163,14 @@ func (a *Access) Authorize(p Principal, scope string, ip netip.Addr) *mail.Error
 		return &mail.Error{Code: "insufficient_scope", Status: 403, Suggestion: scope,
 			Message: "This API key lacks the scope '" + scope + "'. Use a key that has it."}
 	}
-	if p.Project.Suspended && scope == "messages.send" {
-		return &mail.Error{Code: "project_suspended", Status: 403, Message: "This project is suspended and cannot send."}
+	if scope == "messages.send" {
+		if fault := p.MaySend(); fault != nil {
+			return fault
+		}
 	}
 	if !AddressAllowed(p.Key.IPAllowlist, ip) {
-		return &mail.Error{Code: "ip_not_allowed", Status: 403, Message: "This API key may not be used from " + ip.String() + "."}
+		return &mail.Error{Code: "ip_not_allowed", Status: 403,
+			Message: "This API key may not be used from " + ip.Unmap().String() + ": its ip_allowlist has other networks. Add this one, or use the key from one of them."}
 	}
 	return nil
 }
@@ -191,11 +206,13 @@ func (a *Access) Note(p Principal, agent string, now time.Time) {
 	use.dirty = true
 }
 
-// Run writes down last uses every 30 s, and once more when ctx ends.
+// Run writes down last uses every 30 s, and once more when ctx ends; it tells of keys that
+// are about to expire and forgets old audit entries.
 func (a *Access) Run(ctx context.Context) error {
 	tick := time.NewTicker(flushEvery)
 	defer tick.Stop()
 	for {
+		a.Upkeep(ctx)
 		select {
 		case <-tick.C:
 			a.flush(ctx)
@@ -205,6 +222,19 @@ func (a *Access) Run(ctx context.Context) error {
 			a.flush(last)
 			return nil
 		}
+	}
+}
+
+// Upkeep is one round of what Run does besides.
+func (a *Access) Upkeep(ctx context.Context) {
+	if err := a.warn(ctx); err != nil && ctx.Err() == nil {
+		a.log.WarnContext(ctx, "look after the API keys", "error", err)
+	}
+	if a.auditDays == 0 {
+		return
+	}
+	if _, err := a.store.ForgetAudit(ctx, a.now().Add(-time.Duration(a.auditDays)*day)); err != nil && ctx.Err() == nil {
+		a.log.WarnContext(ctx, "forget old audit entries", "error", err)
 	}
 }
 

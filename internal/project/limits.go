@@ -20,6 +20,7 @@ const Window = time.Minute
 // this node; pacing towards sites is the lanes' work.
 type Limits struct {
 	perMinute int // of projects that set none, and of addresses; 0 = unlimited
+	atOnce    int // requests of one key at the same time; 0 = unlimited
 
 	mu     sync.RWMutex
 	owners map[mail.Owner]*meter
@@ -46,6 +47,32 @@ func NewLimits(perMinute int) *Limits {
 		l.addresses[i].until = map[netip.Addr]int64{}
 	}
 	return l
+}
+
+// AtOnce sets how many requests of one key may run at the same time; 0 is unlimited. It is
+// called before the limits are used.
+func (l *Limits) AtOnce(n int) *Limits { l.atOnce = max(n, 0); return l }
+
+// Enter counts a request that begins; false: the key has as many as it may, and this one is
+// not counted. Who entered leaves.
+func (l *Limits) Enter(p Principal) bool {
+	if l.atOnce == 0 {
+		return true
+	}
+	l.metersOf(&p)
+	if running := p.meters.key.running.Add(1); running > int64(l.atOnce) {
+		p.meters.key.running.Add(-1)
+		return false
+	}
+	return true
+}
+
+// Leave counts a request that ended.
+func (l *Limits) Leave(p Principal) {
+	if l.atOnce > 0 {
+		l.metersOf(&p)
+		p.meters.key.running.Add(-1)
+	}
 }
 
 // Default is the limit of projects that set none.
@@ -159,7 +186,10 @@ func (l *Limits) meters(owner mail.Owner, key string) meters {
 // meter is a token bucket in one number (the generic cell rate algorithm): the time in
 // Unix nanoseconds at which the bucket will be full again. A full bucket holds one
 // limit; drawing one moves the time by Window/limit.
-type meter struct{ full atomic.Int64 }
+type meter struct {
+	full    atomic.Int64
+	running atomic.Int64 // requests at this moment; of keys only
+}
 
 // take draws n (0 or 1) at a limit per Window; a limit of 0 is none.
 func (m *meter) take(now int64, limit int, n int64) Standing {

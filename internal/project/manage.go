@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/postroad/postroad/internal/audit"
 	"github.com/postroad/postroad/internal/mail"
 )
 
@@ -27,6 +28,7 @@ type NewKey struct {
 	ExpiresAt     time.Time
 	RatePerMinute *int
 	MaxRecipients int
+	DailyMessages *int
 	Secret        func() string // of another shape than ours; nil: ours
 }
 
@@ -35,7 +37,7 @@ type NewKey struct {
 // key makes no live one), sender and address restrictions.
 func (a *Access) CreateKey(ctx context.Context, n NewKey, once *mail.Once, answer func(Key, string) mail.Answer) (Key, string, error) {
 	k := Key{Project: n.Project.Row, ProjectID: n.Project.ID, Name: strings.TrimSpace(n.Name), Scopes: ExpandPresets(n.Scopes),
-		AllowedFrom: n.AllowedFrom, IPAllowlist: n.IPAllowlist, RatePerMinute: n.RatePerMinute, MaxRecipients: n.MaxRecipients,
+		AllowedFrom: n.AllowedFrom, IPAllowlist: n.IPAllowlist, RatePerMinute: n.RatePerMinute, MaxRecipients: n.MaxRecipients, DailyMessages: n.DailyMessages,
 		CreatedBy: "operator", CreatedAt: a.now(), ExpiresAt: n.ExpiresAt}
 	if n.By != nil {
 		k.CreatedBy, k.Env = n.By.By(), n.By.Owner.Env
@@ -44,7 +46,12 @@ func (a *Access) CreateKey(ctx context.Context, n NewKey, once *mail.Once, answe
 	if n.Env != nil {
 		k.Env = *n.Env
 	}
-	if faults := judgeKey(&k, n.By, a.now()); faults != nil {
+	faults := judgeKey(&k, n.By, a.now())
+	if n.Project.LiveDisabled && k.Env == mail.Live {
+		faults = append(faults, &mail.Error{Code: "invalid_value", Field: "environment", Pointer: "#/environment",
+			Message: "The live environment of this project is not enabled: it has test keys only. Ask whoever runs this server."})
+	}
+	if faults != nil {
 		return Key{}, "", faults
 	}
 	for try := 0; ; try++ {
@@ -53,6 +60,7 @@ func (a *Access) CreateKey(ctx context.Context, n NewKey, once *mail.Once, answe
 			m = MintFrom(n.Secret())
 		}
 		k.ID, k.Prefix, k.Hash = m.ID, m.Prefix, m.Hash
+		audit.Changed(ctx, mail.PrefixKey+"_"+k.ID, nil, keyShape(&k))
 		var tell func(Key) mail.Answer
 		if answer != nil {
 			tell = func(k Key) mail.Answer { return answer(k, m.Secret) }
@@ -80,7 +88,7 @@ func inherit(k, maker *Key) {
 }
 
 // Keys gives the project's keys a caller may see, newest first: a live key sees those
-// of both environments, a test key only its own.
+// of both environments and so does a session, a test key only its own.
 func (a *Access) Keys(ctx context.Context, by Principal) ([]Key, error) {
 	all, err := a.store.Keys(ctx, by.Owner.Project)
 	if err != nil {
@@ -90,7 +98,7 @@ func (a *Access) Keys(ctx context.Context, by Principal) ([]Key, error) {
 }
 
 func sees(by Principal, k Key) bool {
-	return k.Project == by.Owner.Project && (by.Owner.Env == mail.Live || k.Env == mail.Test)
+	return k.Project == by.Owner.Project && (by.Owner.Env == mail.Live || k.Env == mail.Test || by.Session != nil)
 }
 
 // Key gives one of the project's keys by its 8-character id, or mail.ErrNotFound.
@@ -121,6 +129,10 @@ func (a *Access) UpdateKey(ctx context.Context, by Principal, id string, ifVersi
 	if ifVersion == 0 {
 		ifVersion = k.Version
 	}
+	if !next.ExpiresAt.Equal(k.ExpiresAt) {
+		next.Warned = 0 // of the new end nobody was told
+	}
+	audit.Changed(ctx, mail.PrefixKey+"_"+k.ID, keyShape(&k), keyShape(&next))
 	kept, err := a.store.UpdateKey(ctx, next, ifVersion)
 	if err == nil {
 		a.forget(func(g *grant) bool { return g.who.Key.ID == id })
@@ -130,9 +142,11 @@ func (a *Access) UpdateKey(ctx context.Context, by Principal, id string, ifVersi
 
 // RevokeKey ends a key at once on this node, within a second on others.
 func (a *Access) RevokeKey(ctx context.Context, by Principal, id string) error {
-	if _, err := a.Key(ctx, by, id); err != nil {
+	k, err := a.Key(ctx, by, id)
+	if err != nil {
 		return err
 	}
+	audit.Changed(ctx, mail.PrefixKey+"_"+k.ID, keyShape(&k), nil)
 	if err := a.store.RevokeKey(ctx, by.Owner.Project, id, by.By(), a.now()); err != nil {
 		return err
 	}
@@ -146,6 +160,7 @@ const (
 	maxKeyPatterns = 100
 	maxKeyRate     = 10_000_000
 	maxRecipients  = 50
+	maxDaily       = 1_000_000_000
 )
 
 // judgeKey finds every fault of a key, given who makes or changes it; nil: none.
@@ -161,7 +176,7 @@ func judgeKey(k *Key, by *Principal, now time.Time) mail.Faults {
 		fault("invalid_value", "name", "A key's name is at most 255 characters without control characters.")
 	}
 	judgeScopes(k, by, fault)
-	if by != nil && by.Owner.Env == mail.Test && k.Env == mail.Live {
+	if by != nil && by.Session == nil && by.Owner.Env == mail.Test && k.Env == mail.Live {
 		fault("invalid_value", "environment", "A test key cannot make or change a live key. Use a live key, or 'postroad key create --env live' on the server.")
 	}
 	judgePatterns(k, by, fault)
@@ -171,6 +186,9 @@ func judgeKey(k *Key, by *Principal, now time.Time) mail.Faults {
 	}
 	if r := k.RatePerMinute; r != nil && (*r < 0 || *r > maxKeyRate) {
 		fault("invalid_value", "rate_limit.per_minute", "The limit is between 0 (unlimited) and 10000000 requests a minute.")
+	}
+	if n := k.DailyMessages; n != nil && (*n < 0 || *n > maxDaily) {
+		fault("invalid_value", "daily_messages", "daily_messages is between 0 (none may be sent) and 1000000000, or null for no limit.")
 	}
 	if k.MaxRecipients < 0 || k.MaxRecipients > maxRecipients {
 		fault("invalid_value", "max_recipients", "max_recipients is between 0 (the general limit) and 50.")
@@ -222,10 +240,10 @@ func judgePatterns(k *Key, by *Principal, fault func(code, field, message string
 	}
 	for i, p := range k.AllowedFrom {
 		field := "allowed_from[" + strconv.Itoa(i) + "]"
-		local, domain, ok := strings.Cut(p, "@")
+		_, ok := parseSender(p)
 		switch {
-		case !ok || local == "" || !strings.Contains(domain, ".") || len(p) > 254 || strings.ContainsAny(p, " \t\r\n\x00<>,\"") || strings.Contains(domain, "@"):
-			fault("invalid_value", field, "A sender is an address (billing@acme.io) or a whole domain (*@acme.test).")
+		case !ok:
+			fault("invalid_value", field, "A sender is an address (billing@acme.io), the beginning of one (billing-*@acme.io), a whole domain (*@acme.test) or all below one (*@*.acme.test).")
 		case by != nil && len(by.Key.AllowedFrom) > 0 && !slices.ContainsFunc(by.Key.AllowedFrom, func(own string) bool { return covers(own, p) }):
 			fault("invalid_value", field, "Your key may not send as this address, so it cannot hand it on.")
 		}
@@ -278,27 +296,23 @@ func parseNetwork(s string) (netip.Prefix, error) {
 	return netip.PrefixFrom(ip, ip.BitLen()), nil
 }
 
-// MayFrom tells whether the key may send as this address.
-func (k *Key) MayFrom(address string) bool {
-	return len(k.AllowedFrom) == 0 ||
-		slices.ContainsFunc(k.AllowedFrom, func(pattern string) bool { return covers(pattern, address) })
-}
-
-// covers tells whether a sender pattern ("*@acme.test", "billing@acme.io") allows
-// everything another one, or an address, stands for. Case is folded.
-func covers(pattern, what string) bool {
-	pattern, what = strings.ToLower(pattern), strings.ToLower(what)
-	if domain, any := strings.CutPrefix(pattern, "*@"); any {
-		at := strings.LastIndexByte(what, '@')
-		return at > 0 && what[at+1:] == domain
-	}
-	return pattern == what
-}
-
 // clip keeps a caller's words short enough to be shown.
 func clip(s string) string {
 	if len(s) > 64 {
 		return strings.ToValidUTF8(s[:64], "") + "…"
 	}
 	return s
+}
+
+// keyShape is a key as audits tell of it.
+func keyShape(k *Key) any {
+	shape := map[string]any{"name": k.Name, "environment": k.Env.String(), "prefix": k.Prefix, "scopes": k.Scopes, "allowed_from": k.AllowedFrom, "ip_allowlist": k.IPAllowlist,
+		"rate_limit_per_minute": k.RatePerMinute, "daily_messages": k.DailyMessages, "max_recipients": k.MaxRecipients, "enabled": !k.Disabled, "expires_at": nil}
+	if !k.ExpiresAt.IsZero() {
+		shape["expires_at"] = k.ExpiresAt
+	}
+	if k.ReplacedBy != "" {
+		shape["replaced_by"] = mail.PrefixKey + "_" + k.ReplacedBy
+	}
+	return shape
 }

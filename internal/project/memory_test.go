@@ -3,6 +3,7 @@ package project_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,13 +17,14 @@ type memory struct {
 	projects []project.Project
 	keys     []project.Key
 	uses     []project.KeyUse
+	warned   []mail.Event
 	reads    int
 	broken   error // what every read says, when set
 }
 
 var errBroken = errors.New("the disk is gone")
 
-func (m *memory) CreateProject(_ context.Context, p project.Project) (project.Project, error) {
+func (m *memory) CreateProject(_ context.Context, p project.Project, _ *mail.Once, _ func(project.Project) mail.Answer) (project.Project, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, o := range m.projects {
@@ -140,6 +142,53 @@ func (m *memory) RevokeKey(_ context.Context, row int64, id string, _ string, no
 	}
 	return mail.ErrNotFound
 }
+
+func (m *memory) ProjectByID(_ context.Context, id mail.ID) (project.Project, error) {
+	return m.project(func(p project.Project) bool { return p.ID == id })
+}
+
+func (m *memory) Projects(context.Context) ([]project.Project, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.projects), nil
+}
+
+func (m *memory) RotateKey(ctx context.Context, old, next project.Key, _ *mail.Once, _ func(project.Key) mail.Answer) (project.Key, error) {
+	if _, err := m.UpdateKey(ctx, old, old.Version); err != nil {
+		return project.Key{}, err
+	}
+	return m.CreateKey(ctx, next, nil, nil)
+}
+
+func (m *memory) ExpiringKeys(_ context.Context, now, until time.Time) (out []project.Key, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, k := range m.keys {
+		if k.RevokedAt.IsZero() && k.ReplacedBy == "" && k.ExpiresAt.After(now) && !k.ExpiresAt.After(until) {
+			out = append(out, k)
+		}
+	}
+	return out, nil
+}
+
+func (m *memory) WarnKey(_ context.Context, k project.Key, days int, e mail.Event) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := range m.keys {
+		if m.keys[i].ID == k.ID {
+			m.keys[i].Warned = days
+			m.warned = append(m.warned, e)
+		}
+	}
+	return true, nil
+}
+
+// What the tests of this package ask of the real engine, if at all.
+func (m *memory) DeleteProject(context.Context, int64, string, time.Time) error { return errBroken }
+func (m *memory) Usage(context.Context, mail.Owner, project.Day, project.Day) ([]project.Usage, error) {
+	return nil, errBroken
+}
+func (m *memory) ForgetAudit(context.Context, time.Time) (int, error) { return 0, nil }
 
 func (m *memory) TouchKeys(_ context.Context, used []project.KeyUse) error {
 	m.mu.Lock()

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"strconv"
 
 	"github.com/postroad/postroad/internal/mail"
 )
@@ -59,7 +59,7 @@ func (a *Access) defaultProject(ctx context.Context) (Project, error) {
 		return p, err
 	}
 	now := a.now()
-	p, err = a.store.CreateProject(ctx, Project{ID: mail.NewID(now), Name: DefaultProject, Settings: DefaultSettings(), CreatedAt: now})
+	p, err = a.store.CreateProject(ctx, Project{ID: mail.NewID(now), Name: DefaultProject, Settings: DefaultSettings(), CreatedAt: now}, nil, nil)
 	if errors.Is(err, mail.ErrExists) { // another node was quicker
 		return a.store.ProjectByName(ctx, DefaultProject)
 	}
@@ -87,28 +87,6 @@ func (a *Access) bootstrapKey(ctx context.Context, p Project, env mail.Env, secr
 // Project gives a project by name, for the operator's own commands.
 func (a *Access) Project(ctx context.Context, name string) (Project, error) {
 	return a.store.ProjectByName(ctx, name)
-}
-
-// UpdateProject keeps what change made of the caller's project; faults are mail.Faults,
-// mail.ErrStale tells that it is not at ifVersion (0 = any) any more.
-func (a *Access) UpdateProject(ctx context.Context, by Principal, ifVersion int64, change func(*Settings)) (Project, error) {
-	p, err := a.store.ProjectByRow(ctx, by.Owner.Project)
-	if err != nil {
-		return Project{}, err
-	}
-	p.Settings.AllowedDomains = slices.Clone(p.Settings.AllowedDomains)
-	change(&p.Settings)
-	if faults := judgeSettings(&p.Settings); faults != nil {
-		return Project{}, faults
-	}
-	if ifVersion == 0 {
-		ifVersion = p.Version
-	}
-	kept, err := a.store.UpdateProject(ctx, p, ifVersion)
-	if err == nil {
-		a.forget(func(g *grant) bool { return g.who.Owner.Project == p.Row })
-	}
-	return kept, err
 }
 
 // trackingHost brings the name of a host for links into the form we compare.
@@ -154,8 +132,23 @@ func judgeSettings(s *Settings) mail.Faults {
 	} else {
 		s.TrackingHost = host
 	}
+	if n := s.DailyMessages; n != nil && (*n < 0 || *n > maxDaily) {
+		fault("daily_messages", "daily_messages is between 0 (none may be sent) and 1000000000, or null for no limit.")
+	}
 	if len(s.AllowedDomains) > 1000 {
 		fault("allowed_domains", "At most 1000 domains.")
+		return f
+	}
+	for i, entry := range s.AllowedDomains {
+		host, below, ok := parseDomainPattern(entry)
+		if !ok {
+			f = append(f, &mail.Error{Code: "invalid_value", Field: "allowed_domains[" + strconv.Itoa(i) + "]", Pointer: "#/allowed_domains/" + strconv.Itoa(i),
+				Message: "An allowed domain is a domain (acme.test), or '*.' and a domain for all below it (*.acme.test)."})
+			continue
+		}
+		if s.AllowedDomains[i] = host; below {
+			s.AllowedDomains[i] = "*." + host
+		}
 	}
 	return f
 }

@@ -9,10 +9,17 @@ import (
 
 // Store keeps projects, keys and sending domains.
 type Store interface {
-	CreateProject(ctx context.Context, p Project) (Project, error) // mail.ErrExists when the name is taken
+	// CreateProject keeps a project; mail.ErrExists when the name is taken. A used once key is
+	// *mail.Replayed.
+	CreateProject(ctx context.Context, p Project, once *mail.Once, answer func(Project) mail.Answer) (Project, error)
+	ProjectByID(ctx context.Context, id mail.ID) (Project, error)
 	ProjectByName(ctx context.Context, name string) (Project, error)
 	ProjectByRow(ctx context.Context, row int64) (Project, error)
-	Projects(ctx context.Context) ([]Project, error)
+	Projects(ctx context.Context) ([]Project, error) // oldest first, without the deleted ones
+	// DeleteProject takes a suspended project away: its keys are revoked, its domains removed,
+	// its name is free. Its mail is forgotten in its time. mail.ErrExists while some of it
+	// waits or is on its way.
+	DeleteProject(ctx context.Context, row int64, by string, now time.Time) error
 	UpdateProject(ctx context.Context, p Project, ifVersion int64) (Project, error) // ifVersion 0 = any; else mail.ErrStale
 
 	// CreateKey keeps a key with its event api_key.created. A used once key is *mail.Replayed.
@@ -23,6 +30,19 @@ type Store interface {
 	UpdateKey(ctx context.Context, k Key, ifVersion int64) (Key, error)
 	RevokeKey(ctx context.Context, project int64, id string, by string, now time.Time) error
 	TouchKeys(ctx context.Context, used []KeyUse) error // last use; gathered, once in a while
+	// RotateKey keeps next as the one that follows old, and old as it is now, with the event
+	// api_key.rotated. old must stand at its Version, else mail.ErrStale. A used once key is
+	// *mail.Replayed.
+	RotateKey(ctx context.Context, old, next Key, once *mail.Once, answer func(Key) mail.Answer) (Key, error)
+	// ExpiringKeys gives keys of all projects that are not revoked, have no follower and expire
+	// after now, until a time.
+	ExpiringKeys(ctx context.Context, now, until time.Time) ([]Key, error)
+	// WarnKey notes that a key's owner was told days before its end, with the event; false:
+	// that was done before, or the key's end is another by now.
+	WarnKey(ctx context.Context, k Key, days int, e mail.Event) (bool, error)
+
+	// Usage gives what an owner's keys accepted on each day from..to (inclusive), oldest first.
+	Usage(ctx context.Context, owner mail.Owner, from, to Day) ([]Usage, error)
 
 	CreateDomain(ctx context.Context, d Domain, once *mail.Once, answer func(Domain) mail.Answer) (Domain, error) // mail.ErrExists
 	DomainByName(ctx context.Context, project int64, name string) (Domain, error)
@@ -58,8 +78,13 @@ type Project struct {
 	Name      string // slug, unique
 	Settings  Settings
 	Suspended bool
-	CreatedAt time.Time
-	Version   int64 // counts changes; the ETag
+	// SuspendedReason says why, in the operator's words; with Suspended only.
+	SuspendedReason string
+	SuspendedAt     time.Time
+	LiveDisabled    bool // it may have test keys only
+	CreatedAt       time.Time
+	DeletedAt       time.Time // zero: it is there
+	Version         int64     // counts changes; the ETag
 }
 
 // Settings of a project, as PATCH /v1/project takes them.
@@ -71,6 +96,7 @@ type Settings struct {
 	EventDays         int      `json:"event_retention_days"`
 	HostedDays        int      `json:"hosted_link_days,omitzero"` // how long links to hosted files work; 0: 30
 	RatePerMinute     *int     `json:"rate_per_minute"`           // nil: the operator's default; 0: unlimited
+	DailyMessages     *int     `json:"daily_messages,omitzero"`   // accepted per day (UTC) and environment; nil: unlimited
 	UnverifiedDomains string   `json:"unverified_domains"`        // "reject" or "warn"
 	AllowedDomains    []string `json:"allowed_domains"`
 	TrackOpens        bool     `json:"track_opens,omitzero"`
@@ -93,6 +119,7 @@ type Key struct {
 	IPAllowlist   []string // CIDRs; empty = any
 	RatePerMinute *int     // nil: no limit of its own
 	MaxRecipients int      // 0: the general limit
+	DailyMessages *int     // accepted with it per day (UTC); nil: no limit of its own
 	Disabled      bool
 	CreatedBy     string
 	CreatedAt     time.Time
@@ -101,6 +128,8 @@ type Key struct {
 	LastUsedAt    time.Time
 	LastUsedIP    string
 	LastUsedAgent string
+	ReplacedBy    string // id of the key that follows it; then ExpiresAt ends the overlap
+	Warned        int    // days before its end its owner was last told; 0: not yet
 	Version       int64
 }
 

@@ -83,6 +83,11 @@ func (d *Decider) Route(ctx context.Context, env mail.Env, destination string) (
 	if isSandbox(name) {
 		return d.capture(env, name), nil
 	}
+	if d.o.Source.Smart != nil {
+		r := d.smart(name)
+		d.routes.put(name, r)
+		return r, nil
+	}
 	began := d.o.Now()
 	r, err := d.decide(ctx, name)
 	took := d.o.Now().Sub(began)

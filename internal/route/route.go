@@ -32,6 +32,7 @@ type Source struct {
 	Name  string // in lanes and attempts: the local address, or "default"
 	Local string // address to dial from; "" = the system's choice
 	EHLO  string
+	Smart *SmartHost // nil: straight to the recipients' servers
 }
 
 // TLSMode says how much TLS an attempt needs.

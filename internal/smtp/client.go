@@ -44,6 +44,7 @@ const maxIdleBuffer = 16 << 10
 // Offers is what a site said it can do, in its reply to EHLO.
 type Offers struct {
 	Pipelining, EightBit, UTF8, Chunking, StartTLS bool
+	AuthPlain, AuthLogin                           bool
 
 	Size int64 // the largest message it takes in bytes (RFC 1870); 0 = it did not say
 	size bool  // it knows the SIZE parameter
@@ -137,6 +138,11 @@ func parseOffers(r *reply) Offers {
 			o.Chunking = true
 		case "STARTTLS":
 			o.StartTLS = true
+		case "AUTH":
+			for _, mechanism := range strings.Fields(strings.ToUpper(value)) {
+				o.AuthPlain = o.AuthPlain || mechanism == "PLAIN"
+				o.AuthLogin = o.AuthLogin || mechanism == "LOGIN"
+			}
 		case "SIZE":
 			o.size = true
 			if n, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64); err == nil && n > 0 {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -194,4 +195,38 @@ func FuzzDialogue(f *testing.F) {
 			t.Fatalf("ended without a reason: %+v", r)
 		}
 	})
+}
+
+func TestAuthSaysPlainOrLoginAndNoTranscriptShowsIt(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ offers, replies, heard, want string }{
+		"plain":        {"AUTH LOGIN PLAIN", "235 2.7.0 ok\r\n", "AUTH PLAIN AHVzZXIAc2VjcmV0\r\n", "235"},
+		"login":        {"AUTH XOAUTH2 LOGIN", "334 VXNlcm5hbWU6\r\n334 UGFzc3dvcmQ6\r\n235 ok\r\n", "AUTH LOGIN\r\ndXNlcg==\r\nc2VjcmV0\r\n", "235"},
+		"login early":  {"AUTH LOGIN", "334 VXNlcm5hbWU6\r\n535 5.7.8 who?\r\n", "AUTH LOGIN\r\ndXNlcg==\r\n", "535"},
+		"refused":      {"AUTH PLAIN", "535 5.7.8 no\r\n", "AUTH PLAIN AHVzZXIAc2VjcmV0\r\n", "535"},
+		"no mechanism": {"AUTH GSSAPI", "", "", "neither AUTH PLAIN nor AUTH LOGIN"},
+		"lost":         {"AUTH PLAIN", "", "AUTH PLAIN AHVzZXIAc2VjcmV0\r\n", "waiting for the reply to AUTH"},
+	} {
+		conn := &recording{said: strings.NewReader("220 mx\r\n250-mx\r\n250 " + c.offers + "\r\n" + c.replies)}
+		log := &Transcript{}
+		log.Start(time.Now())
+		client := New(conn, "out.sender.test", Timeouts{}, log)
+		if _, err := client.Greet(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.Hello(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		conn.heard.Reset()
+		got, err := client.Auth(t.Context(), "user", "secret")
+		told := fmt.Sprint(got.Code, " ", err)
+		if !strings.Contains(told, c.want) || conn.heard.String() != c.heard {
+			t.Errorf("%s: got %s, heard %q", name, told, conn.heard.String())
+		}
+		for _, line := range log.Lines() {
+			if strings.Contains(line.Text, "c2VjcmV0") || strings.Contains(line.Text, "dXNlcg") || strings.Contains(line.Text, "AHVzZXI") {
+				t.Errorf("%s: the transcript shows %q", name, line.Text)
+			}
+		}
+	}
 }

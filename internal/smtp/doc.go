@@ -9,6 +9,7 @@
 //	c.Greet(ctx)           the banner: 220, or a refusal
 //	c.Hello(ctx)           EHLO, and HELO where EHLO is not known; then c.Offers()
 //	c.StartTLS(ctx, cfg)   RFC 3207; then c.Hello again
+//	c.Auth(ctx, user, password)  where somebody asks for it: smart hosts (RFC 4954)
 //	c.Send(ctx, tx)        one message to several recipients; as often as c.Usable()
 //	c.Quit()               or c.Close() when there is nobody left to be polite to
 //

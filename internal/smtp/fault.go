@@ -17,6 +17,7 @@ const (
 	StageBanner   Stage = "banner"
 	StageHello    Stage = "ehlo"
 	StageStartTLS Stage = "starttls"
+	StageAuth     Stage = "auth"
 	StageMail     Stage = "mail"
 	StageRcpt     Stage = "rcpt"
 	StageData     Stage = "data"    // the DATA command
@@ -27,7 +28,7 @@ const (
 // waitingFor is what we were about when a fault of that stage happened.
 var waitingFor = map[Stage]string{
 	StageConnect: "connecting", StageBanner: "waiting for the banner", StageHello: "waiting for the reply to EHLO",
-	StageStartTLS: "starting TLS", StageMail: "waiting for the reply to MAIL", StageRcpt: "waiting for the reply to RCPT",
+	StageStartTLS: "starting TLS", StageAuth: "waiting for the reply to AUTH", StageMail: "waiting for the reply to MAIL", StageRcpt: "waiting for the reply to RCPT",
 	StageData: "waiting for the reply to DATA", StageContent: "sending the message", StageDot: "waiting for the reply after the final dot",
 }
 

@@ -10,7 +10,6 @@ import (
 var (
 	errTooLarge  = errors.New("the content is too large")
 	errAmbiguous = errors.New("some servers would take a line for the end of the message, and others not")
-	errTooSlow   = errors.New("the content comes too slowly")
 	errAbandoned = errors.New("the client gave the message up")
 )
 

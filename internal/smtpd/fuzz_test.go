@@ -21,7 +21,6 @@ import (
 type taker struct {
 	mu    sync.Mutex
 	taken int
-	bytes int64
 }
 
 func (k *taker) Hold(_ context.Context, r io.Reader, _ int64) (mail.Content, error) {

@@ -87,9 +87,3 @@ func (g *guesses) makeRoom(now time.Time) {
 		}
 	}
 }
-
-func (g *guesses) size() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return len(g.of)
-}

@@ -39,7 +39,6 @@ type house struct {
 	store  *sqlite.Store
 	access *project.Access
 	seen   *observer
-	log    *strings.Builder
 	ended  chan error
 }
 
@@ -48,7 +47,6 @@ type observer struct {
 	smtpd.Submitter
 	mu       sync.Mutex
 	requests []*submit.RawRequest
-	bodies   []string
 	accepted []*submit.Accepted
 	trouble  error         // what to fail with instead
 	slow     chan struct{} // when not nil: waited for before submitting

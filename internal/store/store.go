@@ -10,6 +10,7 @@ import (
 	"io"
 
 	"github.com/postroad/postroad/internal/archive"
+	"github.com/postroad/postroad/internal/audit"
 	"github.com/postroad/postroad/internal/eventlog"
 	"github.com/postroad/postroad/internal/feedback"
 	"github.com/postroad/postroad/internal/httpapi/hyvor"
@@ -28,11 +29,13 @@ type Store interface {
 	queue.Store
 	queue.Reporter
 	archive.Store
+	audit.Store
 	eventlog.Store
 	feedback.Store
 	hyvor.Store
 	job.Store
 	project.Store
+	project.SessionStore
 	render.Store
 	retention.Store
 	webhook.Store
@@ -44,6 +47,8 @@ type Store interface {
 	Schema(ctx context.Context) (have, want int, err error)
 	// Ping tells whether the store can commit now: it writes and syncs.
 	Ping(ctx context.Context) error
+	// Strain tells how hard writing is at the moment; it costs nothing.
+	Strain() submit.Strain
 	// Wake gives a channel that is closed at the next commit of events of any owner;
 	// call again for the one after. For waiting readers, never for correctness.
 	Wake() <-chan struct{}

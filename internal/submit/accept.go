@@ -119,7 +119,7 @@ func (s *Service) acceptance(e *entry, out *Accepted) *Acceptance {
 	}
 	// The commit itself is still to come: this is what everything before it took.
 	e.message.AcceptTime = max(s.now().Sub(arrived), 0)
-	a := &Acceptance{Message: e.message, Content: e.content, Files: e.files, Deliveries: make([]NewDelivery, len(out.Deliveries))}
+	a := &Acceptance{Message: e.message, Content: e.content, Files: e.files, Quotas: project.QuotasOf(e.who), Deliveries: make([]NewDelivery, len(out.Deliveries))}
 	e.tell(a, out)
 	if e.key != "" {
 		a.Once = &mail.Once{
@@ -149,6 +149,9 @@ func (e *entry) forgottenAt() time.Time {
 func (e *entry) tell(a *Acceptance, out *Accepted) {
 	ms := e.message.AcceptTime.Milliseconds()
 	queued := mail.Detail{Summary: e.summary(ms), Via: e.message.Via, KeyID: e.who.By(), AcceptMS: &ms}
+	if e.who.Session != nil {
+		queued.KeyID, queued.By = "", e.who.By()
+	}
 	events := make([]mail.Event, 0, 2*len(out.Deliveries))
 	for i := range out.Deliveries {
 		d := &out.Deliveries[i]

@@ -58,7 +58,7 @@ func (r *RefusedBatch) Error() string { return "the batch was refused" }
 // [Service.Submit] when they concern the batch as a whole, or ours: then nothing was
 // accepted.
 func (s *Service) SubmitBatch(ctx context.Context, who project.Principal, r *BatchRequest) (*AcceptedBatch, error) {
-	if err := suspended(who); err != nil {
+	if err := s.refused(who); err != nil {
 		return nil, err
 	}
 	if err := s.checkBatch(r); err != nil {

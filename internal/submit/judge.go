@@ -64,7 +64,7 @@ func (s *Service) newDraft(who project.Principal, r *Request) *draft {
 // judge looks at every field and gives all faults together. An error that is neither
 // mail.Faults nor a *mail.Error is ours.
 func (d *draft) judge(ctx context.Context) error {
-	if err := suspended(d.who); err != nil {
+	if err := d.s.refused(d.who); err != nil {
 		return err
 	}
 	d.readDoor()

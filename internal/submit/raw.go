@@ -145,7 +145,7 @@ func (s *Service) SubmitRaw(ctx context.Context, who project.Principal, r *RawRe
 
 // judgeRaw looks at the envelope, at what the header says to us, and at the files.
 func (d *draft) judgeRaw(ctx context.Context, h *rawHeader) (*mime.Parts, error) {
-	if err := suspended(d.who); err != nil {
+	if err := d.s.refused(d.who); err != nil {
 		return nil, err
 	}
 	d.readDoor()

@@ -56,12 +56,15 @@ func (s *Service) Resend(ctx context.Context, who project.Principal, r *ResendRe
 
 // judgeAgain takes over what was judged once and looks at what may have changed.
 func (d *draft) judgeAgain(ctx context.Context, r *ResendRequest) error {
-	if err := suspended(d.who); err != nil {
+	if err := d.s.refused(d.who); err != nil {
 		return err
 	}
 	d.inherit(r.Original)
 	if k := d.who.Key; k != nil && !k.MayFrom(d.message.From.Email) {
-		return fromNotAllowed(d.message.From)
+		return fromNotAllowed(k, d.message.From)
+	}
+	if fault := d.domainNotAllowed(); fault != nil {
+		return fault
 	}
 	if err := d.readSendingDomain(ctx, "from"); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/project"
@@ -27,15 +28,38 @@ func (d *draft) readSender(ctx context.Context) error {
 	}
 	d.message.From = from
 	if k := d.who.Key; k != nil && !k.MayFrom(from.Email) {
-		d.refusal = fromNotAllowed(from)
+		d.refusal = fromNotAllowed(k, from)
+		return nil
+	}
+	if d.refusal = d.domainNotAllowed(); d.refusal != nil {
 		return nil
 	}
 	return d.readSendingDomain(ctx, in.Field)
 }
 
-func fromNotAllowed(from mail.Address) *mail.Error {
+func fromNotAllowed(k *project.Key, from mail.Address) *mail.Error {
 	return &mail.Error{Code: "from_not_allowed", Field: "from", Pointer: "#/from", Status: 403,
-		Message: "This API key may not send as '" + from.Email + "'. Use an address its allowed_from covers, or another key."}
+		Message: "This API key may not send as '" + from.Email + "': its allowed_from has " + someOf(k.AllowedFrom) + ". Use such an address, or another key."}
+}
+
+// domainNotAllowed is the refusal of a domain the project may not send as. Test mail without
+// a sender of its own is from the sandbox's domain, which is everybody's.
+func (d *draft) domainNotAllowed() *mail.Error {
+	from := d.message.From
+	if d.who.Project == nil || d.who.Project.Settings.AllowsDomain(from.Domain()) || d.who.Owner.Env == mail.Test && from.Domain() == route.SandboxDomain {
+		return nil
+	}
+	return &mail.Error{Code: "from_not_allowed", Field: "from", Pointer: "#/from", Status: 403,
+		Message: "This project may not send as '" + from.Domain() + "': its allowed_domains has " + someOf(d.who.Project.Settings.AllowedDomains) + "."}
+}
+
+// someOf names the first of a list.
+func someOf(list []string) string {
+	const shown = 5
+	if len(list) > shown {
+		return strings.Join(list[:shown], ", ") + " and others"
+	}
+	return strings.Join(list, ", ")
 }
 
 // sender resolves From: the request, the template, the project, and in test the sandbox.

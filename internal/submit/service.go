@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/project"
 	"github.com/postroad/postroad/internal/render"
 )
@@ -28,6 +27,7 @@ type Options struct {
 	Links      *Links           // of hosted files; nil: none can be hosted
 	Marking    Marking          // of links to unsubscribe and to count; zero: there are none
 	Blocked    []string         // attachments that are refused, see [Blocked]; nil: the built-in list
+	Pressure   *Pressure        // nil: there is always room
 	Log        *slog.Logger     // nil: slog.Default
 }
 
@@ -42,6 +42,7 @@ type Service struct {
 	links      *Links
 	marking    Marking
 	blocked    map[string]bool
+	pressure   *Pressure
 	log        *slog.Logger
 }
 
@@ -49,7 +50,7 @@ type Service struct {
 func NewService(o Options) *Service {
 	s := &Service{
 		store: o.Store, domains: o.Domains, renderer: o.Renderer, dispatcher: o.Dispatcher,
-		now: o.Now, limits: o.Limits.orDefaults(), links: o.Links, marking: o.Marking, blocked: expandBlocked(o.Blocked), log: o.Log,
+		now: o.Now, limits: o.Limits.orDefaults(), links: o.Links, marking: o.Marking, blocked: expandBlocked(o.Blocked), pressure: o.Pressure, log: o.Log,
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -85,10 +86,14 @@ func (s *Service) Submit(ctx context.Context, who project.Principal, r *Request)
 // stamp gives now as we keep it: in UTC, to the millisecond that answers show.
 func (s *Service) stamp() time.Time { return s.now().UTC().Truncate(time.Millisecond) }
 
-// suspended is the refusal of a project that may not send now.
-func suspended(who project.Principal) error {
-	if who.Project != nil && who.Project.Suspended {
-		return &mail.Error{Code: "project_suspended", Status: 403, Message: "This project is suspended and cannot send. Ask whoever runs this server."}
+// refused is the refusal of a project that may not send now, or of everybody while there is
+// no room.
+func (s *Service) refused(who project.Principal) error {
+	if fault := who.MaySend(); fault != nil {
+		return fault
+	}
+	if fault := s.pressure.Refuse(s.now()); fault != nil {
+		return fault
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/postroad/postroad/internal/mail"
+	"github.com/postroad/postroad/internal/project"
 )
 
 // Store is what accepting asks to be remembered.
@@ -58,6 +59,9 @@ type Acceptance struct {
 	Deliveries []NewDelivery
 	Files      []NewFile
 	Lease      Lease // for the deliveries that have Leased set
+	// Quotas are the caller's. A message that does not fit, or a batch whose new messages do
+	// not, is a *project.QuotaError; one that replays its key counts nothing.
+	Quotas project.Quotas
 
 	// Answer writes what the caller is told, from what only the commit knows. It is
 	// called once inside the commit, must be quick, and what it returns is kept under

@@ -7,7 +7,10 @@ import (
 	"time"
 )
 
-const idleMost = 10 * time.Second // between two looks at the queues
+const (
+	idleMost = 10 * time.Second // between two looks at the queues
+	replayed = time.Minute      // an older event that becomes a hook is not new
+)
 
 // dispatch goes round the queues and begins what may begin, until ctx ends. Posts are cut
 // when kill ends.
@@ -31,8 +34,9 @@ func (s *Service) round(ctx, kill context.Context, d *directory, posts *sync.Wai
 	defer s.mu.Unlock()
 	now := s.o.Now()
 	wait := min(s.until.Sub(now), idleMost)
-	if wait <= 0 {
-		return idleMost // the leases ran out; when they are renewed the bell rings
+	if wait <= 0 { // the leases ran out, or the clock jumped
+		s.leaseBell.ring()
+		return idleMost // when they are renewed the bell rings
 	}
 	sooner := func(d time.Duration) {
 		if d > 0 {
@@ -46,6 +50,9 @@ func (s *Service) round(ctx, kill context.Context, d *directory, posts *sync.Wai
 			may, again := q.mayPost(e, now)
 			if !may {
 				sooner(again)
+				if e == nil || e.Status == Disabled {
+					s.held -= q.empty()
+				}
 				continue
 			}
 			switch {
@@ -193,7 +200,11 @@ func (s *Service) try(ctx context.Context, e *Endpoint, h *Hook, now time.Time) 
 		return Try{At: now, Error: "The request could not be made. The server's log says why."}
 	}
 	if h.Tries == 0 {
-		s.counters.first(now.Sub(h.Entry.At))
+		since := h.Entry.At
+		if h.CreatedAt.Sub(since) > replayed { // what is told again was told in time, or before there was the endpoint
+			since = h.CreatedAt
+		}
+		s.counters.first(now.Sub(since))
 	}
 	return s.o.Poster.Post(ctx, r)
 }

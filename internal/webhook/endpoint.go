@@ -106,7 +106,7 @@ type State struct {
 }
 
 // Breaking tells where the breaker stands, in words.
-func (s *State) Breaking() string {
+func (s State) Breaking() string {
 	if s.Breaker == "" {
 		return BreakerClosed
 	}

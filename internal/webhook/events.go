@@ -4,19 +4,19 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
+	"github.com/postroad/postroad/internal/eventlog"
 	"github.com/postroad/postroad/internal/mail"
 )
 
 // types are the events there are to subscribe to.
-func types() []string {
-	return []string{"message.queued", "message.scheduled", "message.rescheduled", "message.accepted", "message.delivered", "message.deferred",
-		"message.bounced", "message.complained", "message.suppressed", "message.expired", "message.failed", "message.cancelled",
-		"message.unsubscribed", "message.opened", "message.clicked", "suppression.created", "suppression.deleted", "domain.created",
-		"domain.verified", "domain.degraded", "domain.failed", "domain.deleted", "template.published", "api_key.created", "api_key.rotated",
-		"api_key.revoked", "api_key.expiring",
-		"webhook.failing", "webhook.disabled", "webhook.recovered", "webhook.test"}
-}
+var types = sync.OnceValue(func() (names []string) {
+	for _, t := range eventlog.Types() {
+		names = append(names, string(t.Name))
+	}
+	return names
+})
 
 // judgeEvent wants a name that is known, or a family of them. Where it stands is for the
 // caller to say.

@@ -172,6 +172,7 @@ func (s *Service) Delete(ctx context.Context, owner mail.Owner, id mail.ID, ifVe
 		return err
 	}
 	s.changed(ctx, "webhook deleted", &Endpoint{ID: id}, by)
+	s.sweepBell.ring()
 	return nil
 }
 
@@ -219,7 +220,7 @@ func (s *Service) Enable(ctx context.Context, owner mail.Owner, id mail.ID, repl
 			return nil
 		}
 		if replayMissed {
-			j := s.newJob(owner, e, job.Replay{From: e.Until, At: e.Until - 1}, by)
+			j := s.newJob(owner, e, job.Replay{From: e.Until, Open: true}, by)
 			begun, c.Job = &j, &j
 		} else {
 			e.Discard = e.Until
@@ -230,6 +231,7 @@ func (s *Service) Enable(ctx context.Context, owner mail.Owner, id mail.ID, repl
 	if err == nil {
 		s.renew(e.Row)
 		s.replayBell.ring()
+		s.sweepBell.ring()
 	}
 	return e, begun, err
 }

@@ -113,7 +113,7 @@ func (s *Service) praise(q *queue, e *Endpoint, now time.Time) {
 	switch {
 	case breaker == BreakerOpen:
 		breaker, q.ramp, q.most, q.dirty = BreakerHalfOpen, now, 1, true
-	case breaker == BreakerHalfOpen && now.Sub(q.ramp) >= rampTime:
+	case breaker == BreakerHalfOpen && now.Sub(q.ramp) >= q.every/rampPart:
 		breaker, q.ramp = "", time.Time{}
 	}
 	*st = State{Breaker: breaker, SuccessAt: now}

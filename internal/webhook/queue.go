@@ -15,8 +15,8 @@ const (
 	orderPatience = time.Hour        // how long an event waits for the one before
 	orderLook     = 30 * time.Second // how often those that wait are looked at, if nothing else moves
 
-	rampTime  = 20 * time.Second // from a recovered endpoint's first pace to its full one
-	leastPace = 0.05             // of its full pace, however often an endpoint asks to be slow
+	rampPart  = 3    // a third of the time between probes leads from a recovered endpoint's first pace to its full one
+	leastPace = 0.05 // of its full pace, however often an endpoint asks to be slow
 )
 
 // queue is one endpoint's due hooks: a page of them, the rest is in the store. Its fields
@@ -65,7 +65,7 @@ func (q *queue) fresh(now time.Time) {
 func (q *queue) perSecond(e *Endpoint, now time.Time) float64 {
 	pace := q.pace
 	if !q.ramp.IsZero() {
-		pace = min(pace, max(0.1, float64(now.Sub(q.ramp))/float64(rampTime)))
+		pace = min(pace, max(0.1, float64(now.Sub(q.ramp))/float64(q.every/rampPart)))
 	}
 	return max(float64(e.MaxPerSecond)*max(pace, leastPace), 0.5)
 }

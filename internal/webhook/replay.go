@@ -88,8 +88,8 @@ func (s *Service) newJob(owner mail.Owner, e *Endpoint, r job.Replay, by string)
 }
 
 const (
-	replayPage = 500       // entries read at a time
-	countMost  = 1_000_000 // events a dry run looks at
+	replayPage = 500     // entries read at a time
+	countMost  = 100_000 // events a dry run looks at: a second or two
 )
 
 // count walks through what a replay would post.
@@ -117,8 +117,15 @@ type walk struct {
 
 // next gives the next events that match; r.At stands behind them. end: there are no more.
 func (w *walk) next(ctx context.Context) (page []Hook, end bool, err error) {
+	if w.r.Open {
+		page, end, err = w.nextByStatus(ctx, Pending)
+		if end {
+			w.r.Open, w.r.At = false, 0
+		}
+		return page, false, err
+	}
 	if w.r.Status != "" {
-		return w.nextByStatus(ctx)
+		return w.nextByStatus(ctx, w.r.Status)
 	}
 	q := eventlog.Query{Owner: w.e.Owner, After: max(w.r.At, w.r.From-1), Limit: replayPage, Types: w.r.Types, CreatedAfter: w.r.Since, CreatedBefore: w.r.Until}
 	entries, seen, err := w.s.o.Log.Log(ctx, q)
@@ -140,8 +147,8 @@ func (w *walk) next(ctx context.Context) (page []Hook, end bool, err error) {
 }
 
 // nextByStatus reads the endpoint's deliveries instead of the log.
-func (w *walk) nextByStatus(ctx context.Context) (page []Hook, end bool, err error) {
-	all, err := w.s.o.Store.Deliveries(ctx, DeliveryQuery{Owner: w.e.Owner, Endpoint: w.e.ID, Status: w.r.Status, Types: w.r.Types, After: w.r.At, Ascending: true, Limit: replayPage})
+func (w *walk) nextByStatus(ctx context.Context, status string) (page []Hook, end bool, err error) {
+	all, err := w.s.o.Store.Deliveries(ctx, DeliveryQuery{Owner: w.e.Owner, Endpoint: w.e.ID, Status: status, Types: w.r.Types, After: w.r.At, Ascending: true, Limit: replayPage})
 	if err != nil {
 		return nil, false, err
 	}

@@ -111,7 +111,7 @@ func (s *Service) replayOn(ctx context.Context, j *job.Job) error {
 		if err != nil {
 			return err
 		}
-		if err := s.openPaced(ctx, j, &e, page, w.r.At, pace); err != nil || end {
+		if err := s.openPaced(ctx, j, &e, page, &w.r, pace); err != nil || end {
 			return err
 		}
 	}
@@ -119,15 +119,15 @@ func (s *Service) replayOn(ctx context.Context, j *job.Job) error {
 
 // openPaced opens the hooks of a page, so many a second; with the last of them the job stands
 // behind the page.
-func (s *Service) openPaced(ctx context.Context, j *job.Job, e *Endpoint, page []Hook, behind int64, pace int) error {
+func (s *Service) openPaced(ctx context.Context, j *job.Job, e *Endpoint, page []Hook, behind *job.Replay, pace int) error {
 	for {
 		n := min(len(page), pace)
 		part := page[:n]
 		page = page[n:]
 		kept := *j
-		replay := *j.Facts.Replay
-		replay.At = behind
+		replay := *behind
 		if len(page) > 0 {
+			replay = *j.Facts.Replay
 			replay.At = part[n-1].Position
 		}
 		kept.Facts.Replay = &replay
@@ -140,8 +140,8 @@ func (s *Service) openPaced(ctx context.Context, j *job.Job, e *Endpoint, page [
 		kept.Facts.Created += int64(added)
 		kept.Facts.Existing += int64(n - added)
 		*j = kept
+		s.look(e.Row)
 		if added > 0 {
-			s.look(e.Row)
 			if pause(ctx, replayTick*time.Duration(added)/time.Duration(pace)); ctx.Err() != nil {
 				return ctx.Err()
 			}

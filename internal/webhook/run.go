@@ -16,7 +16,7 @@ const (
 	relayMost   = 1000 // positions of the log in one call
 	relayIdle   = 5 * time.Second
 	troubled    = time.Second     // between tries of a store that fails
-	lastPosts   = 5 * time.Second // for what is under way when we stop
+	lastPosts   = 3 * time.Second // for what is under way when we stop
 	lastSettles = 3 * time.Second
 	sweepEvery  = 6 * time.Hour
 	sweepFirst  = time.Minute           // after the start
@@ -128,7 +128,7 @@ func (s *Service) lead(held []Lease, until time.Time) {
 
 // sweep removes what is not kept any longer, in small steps.
 func (s *Service) sweep(ctx context.Context) {
-	pause(ctx, sweepFirst)
+	s.sweepBell.wait(ctx, sweepFirst)
 	for ctx.Err() == nil {
 		more, err := true, error(nil)
 		for more && err == nil && ctx.Err() == nil {
@@ -142,7 +142,7 @@ func (s *Service) sweep(ctx context.Context) {
 			s.o.Logger.Error("old webhook deliveries are not removed; it is tried again", "error", err)
 			wait = time.Minute
 		}
-		pause(ctx, wait)
+		s.sweepBell.wait(ctx, wait)
 	}
 }
 
@@ -161,9 +161,9 @@ func (s *Service) forget() {
 	s.known = nil
 	s.change++
 	s.mu.Unlock()
-	s.leaseBell.ring()
-	s.relayBell.ring()
-	s.postBell.ring()
+	for _, b := range []bell{s.leaseBell, s.relayBell, s.postBell} {
+		b.ring()
+	}
 }
 
 // look has an endpoint's open hooks read again.
@@ -180,8 +180,9 @@ func (s *Service) look(endpoint int64) {
 func (s *Service) renew(endpoint int64) {
 	s.mu.Lock()
 	if q := s.queues[endpoint]; q != nil {
-		q.state, q.ended, q.dirty = State{SuccessAt: q.state.SuccessAt}, false, true
+		q.state, q.ended = State{SuccessAt: q.state.SuccessAt}, false
 		q.fresh(s.o.Now())
+		s.held -= q.empty() // some of it may not be wanted any more
 	}
 	s.mu.Unlock()
 	s.postBell.ring()

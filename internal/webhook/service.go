@@ -71,8 +71,8 @@ type Service struct {
 	until  time.Time        // of the leases
 
 	// Bells wake the loops of Run.
-	relayBell, postBell, leaseBell, replayBell bell
-	settled                                    chan outcome
+	relayBell, postBell, leaseBell, replayBell, sweepBell bell
+	settled                                               chan outcome
 }
 
 // New builds a service.
@@ -87,7 +87,7 @@ func New(o Options) *Service {
 		o.Probe = probeEvery
 	}
 	return &Service{o: o, queues: make(map[int64]*queue), settled: make(chan outcome, settleMost),
-		relayBell: newBell(), postBell: newBell(), leaseBell: newBell(), replayBell: newBell()}
+		relayBell: newBell(), postBell: newBell(), leaseBell: newBell(), replayBell: newBell(), sweepBell: newBell()}
 }
 
 // bell wakes one who waits, or the next one to wait.

@@ -93,7 +93,7 @@ func checkBad(t *testing.T, p *harness.Postroad, id, is string) {
 	t.Helper()
 	want := map[string]string{"hangs": "", "answers 500": "500", "redirects to 169.254.169.254": "307", "rebinds to 127.0.0.1": "127.0.0.1 is a loopback address", "answers with 1 GB": "200"}[is]
 	delivered, looked := 0, false
-	for _, d := range deliveries(t, p, id, "") {
+	for _, d := range deliveries(t, p, id, "&order=asc") {
 		if d.Status == "delivered" {
 			delivered++
 		}

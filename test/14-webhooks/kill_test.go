@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -27,7 +28,8 @@ func TestNoEventIsLostWhenKilled(t *testing.T) {
 		time.Sleep(5 * time.Millisecond)
 		w.WriteHeader(http.StatusNoContent)
 	})
-	p := harness.Start(t, harness.Options{Env: map[string]string{"POSTROAD_ALLOW_NETWORKS": network, "POSTROAD_LOG_LEVEL": "warn", "POSTROAD_WEBHOOK_SCHEDULE": "1s,1s,1s,1s,1s,1s,1s,1s"}})
+	p := harness.Start(t, harness.Options{Env: map[string]string{"POSTROAD_ALLOW_NETWORKS": network, "POSTROAD_LOG_LEVEL": "warn",
+		"POSTROAD_WEBHOOK_SCHEDULE": "1s,1s,1s,1s,1s,1s,1s,1s", "POSTROAD_RETRY_SCHEDULE": strings.Repeat("1s,", 20) + "1s"}})
 	endpoint(t, p, map[string]any{"url": r.URL, "events": []string{"message.*"}, "max_per_second": 1000})
 
 	c := &crowd{p: p}

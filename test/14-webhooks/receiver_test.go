@@ -2,9 +2,14 @@ package webhooks
 
 import (
 	"encoding/json"
+	"encoding/pem"
 	"io"
+	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -138,7 +143,7 @@ type delivery struct {
 	} `json:"attempts"`
 }
 
-// deliveries are the newest of an endpoint.
+// deliveries are a page of an endpoint's.
 func deliveries(t testing.TB, p *harness.Postroad, id, query string) []delivery {
 	t.Helper()
 	var list struct {
@@ -164,4 +169,18 @@ func whole(t testing.TB, p *harness.Postroad, id string) (d delivery) {
 // message is one that the sandbox delivers: three events.
 func message() map[string]any {
 	return map[string]any{"from": "hello@sandbox.test", "to": "delivered@sandbox.test", "subject": "Grüße, Ada", "text": "Hello"}
+}
+
+// receiveTLS is a receiver over https, and a file with the authority that signed it.
+func receiveTLS(t *testing.T) (url, roots string) {
+	t.Helper()
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	roots = filepath.Join(t.TempDir(), "roots.pem")
+	if err := os.WriteFile(roots, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return s.URL + "/hooks", roots
 }

@@ -30,8 +30,6 @@ type parcel struct {
 	File     string   `json:"file"`
 }
 
-func (p *parcel) server() string { return net.JoinHostPort(p.Host, strconv.Itoa(p.Port)) }
-
 // sender hands a parcel to one of the world's clients.
 type sender struct {
 	name string

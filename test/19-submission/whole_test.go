@@ -28,7 +28,10 @@ type house struct {
 	dir      string
 }
 
-func open(t *testing.T) *house {
+func open(t *testing.T) *house { return openAs(t, "localhost") }
+
+// openAs opens a house whose certificate is for a name.
+func openAs(t *testing.T, hostname string) *house {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -36,7 +39,7 @@ func open(t *testing.T) *house {
 	}
 	h := &house{implicit: l.Addr().String(), dir: t.TempDir()}
 	_ = l.Close()
-	h.Postroad = harness.Start(t, harness.Options{Env: map[string]string{"POSTROAD_SUBMISSIONS_ADDR": h.implicit, "POSTROAD_HOSTNAME": "localhost"}})
+	h.Postroad = harness.Start(t, harness.Options{Env: map[string]string{"POSTROAD_SUBMISSIONS_ADDR": h.implicit, "POSTROAD_HOSTNAME": hostname}})
 	both, err := os.ReadFile(filepath.Join(h.Dir, "data", "submission.pem"))
 	if err != nil {
 		t.Fatal(err)

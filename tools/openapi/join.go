@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/postroad/postroad/internal/eventlog"
 )
 
 // joiner gathers the sources.
@@ -13,7 +15,6 @@ type joiner struct {
 	head       *object // openapi, info, servers …
 	tags       []any
 	operations []operation
-	webhooks   *object // by event type, as written
 	schemas    *object // components, as written
 	parameters *object
 	headers    *object
@@ -29,7 +30,7 @@ type operation struct {
 }
 
 func newJoiner() *joiner {
-	return &joiner{head: obj(), webhooks: obj(), schemas: obj(), parameters: obj(), headers: obj(), responses: obj(), examples: obj(), extras: obj(), used: map[string]bool{}}
+	return &joiner{head: obj(), schemas: obj(), parameters: obj(), headers: obj(), responses: obj(), examples: obj(), extras: obj(), used: map[string]bool{}}
 }
 
 // add takes one file.
@@ -54,8 +55,8 @@ func (j *joiner) add(text []byte) error {
 				}
 				j.operations = append(j.operations, operation{strings.ToLower(method), path, tag, v.(*object).object(line)})
 			}
-		case "webhooks", "schemas", "parameters", "headers", "responses", "examples":
-			to := map[string]*object{"webhooks": j.webhooks, "schemas": j.schemas, "parameters": j.parameters, "headers": j.headers, "responses": j.responses, "examples": j.examples}[name]
+		case "schemas", "parameters", "headers", "responses", "examples":
+			to := map[string]*object{"schemas": j.schemas, "parameters": j.parameters, "headers": j.headers, "responses": j.responses, "examples": j.examples}[name]
 			for _, member := range v.(*object).names {
 				if to.has(member) {
 					return fmt.Errorf("%s %s stands twice", name, member)
@@ -79,6 +80,9 @@ func (j *joiner) finish() (*object, error) {
 		doc.set(name, j.head.get(name))
 	}
 	doc.set("tags", j.tags)
+	if err := j.event(); err != nil {
+		return nil, err
+	}
 	paths := obj()
 	for _, o := range j.operations {
 		out, err := j.operation(o)
@@ -94,9 +98,7 @@ func (j *joiner) finish() (*object, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(hooks.names) > 0 {
-		doc.set("webhooks", hooks)
-	}
+	doc.set("webhooks", hooks)
 	components, err := j.components()
 	if err != nil {
 		return nil, err
@@ -197,37 +199,55 @@ func (j *joiner) problem(x *object) (*object, error) {
 		"content", obj("application/problem+json", obj("schema", j.ref("schemas", "Problem"), "examples", x.get("examples")))), nil
 }
 
-// hooks writes the events that are posted to endpoints.
+// hooks writes the events that are posted to endpoints, as package eventlog has them: they
+// have no source of their own.
 func (j *joiner) hooks() (*object, error) {
 	out := obj()
-	for _, name := range j.webhooks.names {
-		x := j.webhooks.object(name)
-		data, err := j.schema(x.get("data"))
-		if err != nil {
-			return nil, fmt.Errorf("webhook %s: %w", name, err)
-		}
-		body := obj("type", "object", "properties", obj(), "required", []any{})
-		envelope, err := j.named("Event")
+	for _, t := range eventlog.Types() {
+		envelope, err := parse(eventlog.EnvelopeSchema())
 		if err != nil {
 			return nil, err
 		}
-		p := obj()
-		for _, member := range envelope.object("properties").names {
-			p.set(member, envelope.object("properties").get(member))
+		data, err := parse(t.Schema)
+		if err != nil {
+			return nil, fmt.Errorf("event %s: %w", t.Name, err)
 		}
-		p.set("type", obj("type", "string", "const", name))
-		p.set("data", data)
-		body.set("properties", p)
-		body.set("required", envelope.get("required"))
-		op := obj("operationId", hookID(name), "summary", x.get("summary"), "description", x.get("description"), "tags", []any{"Webhooks"},
+		example, err := parse(steady(t.Example))
+		if err != nil {
+			return nil, fmt.Errorf("event %s: %w", t.Name, err)
+		}
+		name, properties := string(t.Name), envelope.object("properties")
+		properties.set("type", obj("type", "string", "const", name))
+		properties.set("data", data)
+		out.set(name, obj("post", obj("operationId", hookID(name), "summary", name, "description", t.Description, "tags", []any{"Webhooks"},
 			"parameters", []any{j.ref("parameters", "webhook-id"), j.ref("parameters", "webhook-timestamp"), j.ref("parameters", "webhook-signature")},
-			"requestBody", obj("required", true, "content", obj("application/json", obj("schema", body, "examples", obj("example", obj("value", x.get("example")))))),
+			"requestBody", obj("required", true, "content", obj("application/json", obj("schema", envelope, "examples", obj("example", obj("value", example))))),
 			"responses", obj("2XX", obj("description", "The event was taken. Any other status, a redirect too, is tried again."),
 				"410", obj("description", "The endpoint is gone: it is disabled at once.")),
-			"security", []any{}, "x-wave", "core")
-		out.set(name, obj("post", op))
+			"security", []any{}, "x-wave", "core")))
 	}
 	return out, nil
+}
+
+var (
+	anID   = regexp.MustCompile(`\b([a-z]{2,5})_[0-9a-hjkmnp-tv-z]{26}\b`)
+	anUUID = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
+)
+
+// steady gives an example the same ids each time it is made.
+func steady(example []byte) []byte {
+	example = anID.ReplaceAll(example, []byte("${1}_01kpk2byj0emq8k9w39qsaekf4"))
+	return anUUID.ReplaceAll(example, []byte("019da625-fa40-752e-89a7-834df2a74de4"))
+}
+
+// event is the envelope of any event, for the answers that give events.
+func (j *joiner) event() error {
+	envelope, err := parse(eventlog.EnvelopeSchema())
+	if err == nil {
+		envelope.set("description", "What happened, in the envelope that webhooks, the log and the stream share. `data` is by its type: see the events.")
+		j.schemas.set("Event", envelope)
+	}
+	return err
 }
 
 var separators = regexp.MustCompile(`[._]+(.)`)

@@ -296,7 +296,7 @@ func (j *joiner) errorsOf(o operation) []string {
 	}
 	all := []int{429, 500, 503}
 	if x.text("scope") != "public" {
-		all = append(all, 401, 403)
+		all = append(all, 400, 401, 403) // 400: a session that names no environment of ours
 	}
 	if strings.Contains(o.path, "{") {
 		all = append(all, 404)

@@ -30,8 +30,8 @@ export class Events extends Resource {
   }
 
   async #page(filter: EventFilter & { wait?: number }, options: CallOptions | undefined, single: boolean): Promise<EventPage & { next_after: number }> {
-    const page = await this.c.json<EventPage>({ method: 'GET', path: '/v1/events', query: { ...filter }, options, single, waitMs: (filter.wait ?? 0) * 1000 });
-    page.next_after ??= page.data.at(-1)?.position ?? filter.after ?? 0;
+    const page = await this.c.json<EventPage>({ method: 'GET', path: '/v1/events', query: { after: 0, ...filter }, options, single, waitMs: (filter.wait ?? 0) * 1000 });
+    page.next_after ??= page.data.at(-1)?.position ?? (typeof filter.after === 'number' ? filter.after : 0);
     return page as EventPage & { next_after: number };
   }
 
@@ -42,9 +42,9 @@ export class Events extends Resource {
   /** Goes through the log as far as it reaches now. */
   async *list(filter: EventFilter = {}, options?: CallOptions): AsyncGenerator<PostroadEvent, void, undefined> {
     for (let after = filter.after ?? 0; ;) {
-      const page = await this.page({ ...filter, after }, options);
+      const page: EventPage & { next_after: number } = await this.page({ ...filter, after }, options);
       yield* page.data;
-      if (page.next_after <= after || (!page.has_more && page.data.length === 0)) return;
+      if (after === 'now' || page.next_after <= after || (!page.has_more && page.data.length === 0)) return;
       after = page.next_after;
     }
   }
@@ -54,21 +54,22 @@ export class Events extends Resource {
    * follow begins: nothing is skipped and nothing comes twice.
    */
   async *follow(filter: EventFilter = {}, o: FollowOptions = {}): AsyncGenerator<PostroadEvent, void, undefined> {
-    let after = filter.after;
+    let after: number | 'now' = filter.after ?? 0;
     for (let failures = 0; !o.signal?.aborted;) {
       let page: EventPage & { next_after: number };
       try {
-        page = await this.#page({ ...filter, ...(after === undefined ? {} : { after }), wait: longPoll }, { ...(o.signal ? { signal: o.signal } : {}) }, true);
+        page = await this.#page({ ...filter, after, wait: longPoll }, { ...(o.signal ? { signal: o.signal } : {}) }, true);
         failures = 0;
       } catch (e) {
         if (!await this.#goOn(e, o, failures++)) return;
         continue;
       }
+      if (page.gap) yield gapEvent({ ...page.gap });
       for (const event of page.data) {
         yield event;
         if (event.position !== undefined) after = event.position;
       }
-      after = Math.max(after ?? 0, page.next_after);
+      after = Math.max(after === 'now' ? 0 : after, page.next_after);
     }
   }
 
@@ -89,12 +90,16 @@ export class Events extends Resource {
   /**
    * follow over one connection (Server-Sent Events), made anew where it ended, from the last position.
    * An event of type `gap` says that events behind the position asked for are no longer kept.
+   * `after: 'now'` is only what happens from now on; without `after` it begins with what is kept.
    */
   async *stream(filter: EventFilter = {}, o: FollowOptions = {}): AsyncGenerator<PostroadEvent, void, undefined> {
-    const at: { after?: number } = filter.after === undefined ? {} : { after: filter.after };
+    const at = { after: filter.after ?? 0 };
     for (let failures = 0; !o.signal?.aborted;) {
       try {
-        for await (const event of this.#connection({ ...filter, ...at }, at, o.signal)) {
+        if (at.after === 'now') { // a connection that breaks before its first event must not move "now"
+          at.after = (await this.#page({ after: 'now', limit: 1 }, o.signal ? { signal: o.signal } : {}, true)).next_after;
+        }
+        for await (const event of this.#connection(filter, at as { after: number }, o.signal)) {
           failures = 0;
           yield event;
         }
@@ -106,8 +111,9 @@ export class Events extends Resource {
   }
 
   /** Reads one connection until the server says goodbye; at keeps how far it went. */
-  async *#connection(filter: EventFilter, at: { after?: number }, signal: AbortSignal | undefined): AsyncGenerator<PostroadEvent, void, undefined> {
-    const { limit: _, ...query } = filter;
+  async *#connection(filter: EventFilter, at: { after: number }, signal: AbortSignal | undefined): AsyncGenerator<PostroadEvent, void, undefined> {
+    const { limit: _, ...rest } = filter;
+    const query = { ...rest, after: at.after };
     const { response, end } = await this.c.transport.stream({
       method: 'GET', path: '/v1/events/stream', query, accept: 'text/event-stream', single: true, options: signal ? { signal } : {},
     });
@@ -121,13 +127,16 @@ export class Events extends Resource {
             return;
           }
           case 'gap':
-            yield { id: '', type: 'gap', timestamp: '', data: parse(frame.data) as Record<string, unknown> };
+            yield gapEvent(parse(frame.data));
             continue;
         }
-        if (frame.data === '') continue;
+        if (frame.data === '') { // a heartbeat moves the place past what was not asked for
+          at.after = Math.max(at.after, Number(frame.id) || 0);
+          continue;
+        }
         const event = parse(frame.data) as unknown as PostroadEvent;
         event.position ??= Number(frame.id) || 0;
-        at.after = Math.max(at.after ?? 0, event.position);
+        at.after = Math.max(at.after, event.position);
         yield event;
       }
       throw failure({ kind: 'connection', message: 'the stream broke off', attempts: 1 });
@@ -138,6 +147,10 @@ export class Events extends Resource {
       end();
     }
   }
+}
+
+function gapEvent(data: Record<string, unknown>): PostroadEvent {
+  return { id: '', type: 'gap', timestamp: '', data };
 }
 
 function parse(data: string): Record<string, unknown> {
@@ -192,7 +205,7 @@ function field(frame: Frame & { some: boolean }, line: string): void {
   const name = colon < 0 ? line : line.slice(0, colon);
   const value = colon < 0 ? '' : line.slice(colon + 1).replace(/^ /, '');
   switch (name) {
-    case 'id': frame.id = value; break;
+    case 'id': frame.id = value; frame.some = true; break;
     case 'event': frame.event = value; frame.some = true; break;
     case 'data': frame.data += value + '\n'; frame.some = true; break;
   }

@@ -1,3 +1,4 @@
+import type { Moment, Paging } from './input.js';
 import type { Bounce, Environment, Job, Reply, ReplyClass, Status, Suppressing, TemplateRef, TLS, Warning } from './types.js';
 
 /** Types of events. There may be others at any time: ignore what you do not know. */
@@ -201,28 +202,57 @@ export interface EventPage {
   has_more?: boolean;
   /** Where to go on, also when nothing matched. */
   next_after?: number;
+  /** Of the newest event there is. */
+  position?: number;
+  /** Events behind `after` are no longer kept: the log is whole from `oldest` on. */
+  gap?: { after: number; oldest: number } | null;
 }
 
-/** What a project used, and what it may. */
+export interface UsageCount {
+  messages: number;
+  recipients: number;
+  bytes: number;
+}
+
+/** What a project used, and what it may; null is unlimited. */
 export interface Usage {
-  limits: Record<string, unknown>;
-  usage: Record<string, Record<string, unknown>>;
+  object?: 'usage';
+  environment: Environment;
+  period: string;
+  /** Days: 2026-04-19. */
+  from: string;
+  to: string;
+  /** When today is over. */
+  resets_at: string;
+  limits: { per_minute: number | null; daily_messages: number | null; remaining_today: number | null };
+  usage: { today: UsageCount; period: UsageCount };
+  days: (UsageCount & { date: string })[];
+  keys: (UsageCount & { key_id: string | null })[];
+  warnings?: Warning[];
 }
 
 /** One change of configuration. */
 export interface AuditEntry {
   audit_id: string;
+  object?: string;
   at: string;
+  environment: Environment;
   action: string;
-  changes?: unknown;
+  target: string | null;
+  actor: { type: 'api_key' | 'session' | 'operator' | (string & {}); id: string; name: string | null; session_id?: string | null };
+  ip: string | null;
+  user_agent: string | null;
+  request_id: string | null;
+  /** Fields that are different now; null is what did not exist. */
+  changes: { field: string; from: unknown; to: unknown }[];
 }
 
-export interface AuditFilter {
-  limit?: number;
-  order?: 'asc' | 'desc';
-  cursor?: string;
+export interface AuditFilter extends Paging {
+  actor?: string;
   action?: string;
-  created_after?: Date | string | number;
+  target?: string;
+  created_after?: Moment;
+  created_before?: Moment;
 }
 
 /** Tells whether a job has come to an end, whichever. */

@@ -161,7 +161,7 @@ export interface TemplateChange {
 }
 
 export interface NewDraft extends TemplateContent {
-  /** A version; absent: the newest. */
+  /** The version whose parts hold where this one says nothing. */
   based_on?: number;
 }
 
@@ -262,6 +262,7 @@ export interface NewAPIKey {
   expires_at?: Moment | null;
   rate_limit?: { per_minute: number | null } | null;
   max_recipients?: number | null;
+  daily_messages?: number | null;
 }
 
 /** null takes a restriction away. */
@@ -271,7 +272,10 @@ export type APIKeyChange = {
 
 /** null is the default. */
 export interface ProjectChange {
+  /** For `projects`. */
   name?: string;
+  /** For `projects`. */
+  live_enabled?: boolean | null;
   default_from?: string | null;
   on_suppressed?: 'accept' | 'reject' | null;
   strict_fields?: boolean | null;
@@ -342,9 +346,10 @@ export interface EventFilter {
   message_id?: string;
   recipient?: string;
   tag?: string;
-  /** Position: events behind it. */
-  after?: number;
+  /** Position: events behind it, so 0 (default) is all that are kept; `now`: only what happens from now on. */
+  after?: number | 'now';
   created_after?: Moment;
-  /** Of a page, 1 to 200. */
+  created_before?: Moment;
+  /** Of a page, 1 to 1000. */
   limit?: number;
 }

@@ -1,7 +1,7 @@
 import { Caller, path, poll, type Download, type List } from './caller.js';
 import { isOver, type AuditEntry, type AuditFilter, type Usage } from './hooks.js';
 import type {
-  APIKeyChange, DomainChange, Expected, Import, NewAPIKey, NewDomain, NewDraft, NewSuppression, NewTemplate, NewUnsubscribe, Paging,
+  APIKeyChange, DomainChange, Expected, Import, Moment, NewAPIKey, NewDomain, NewDraft, NewSuppression, NewTemplate, NewUnsubscribe, Paging,
   PreviewOrder, ProjectChange, Removal, Rotation, SandboxFilter, SuppressionBatch, SuppressionFilter, TemplateChange, TestSend, UnsavedPreview,
 } from './input.js';
 import type { CallOptions } from './transport.js';
@@ -53,7 +53,7 @@ export class Templates extends Resource {
     return this.c.get(path('templates', template, 'versions', version), undefined, options);
   }
 
-  /** Makes a new draft; what is not said stays as it was in `based_on`. */
+  /** Makes a new draft; what is not said stays as it was in `based_on`, where that is given. */
   async createVersion(template: string, d: NewDraft, options?: CallOptions): Promise<TemplateVersion> {
     return this.c.post(path('templates', template, 'versions'), d, options);
   }
@@ -268,7 +268,7 @@ export class APIKeys extends Resource {
   }
 
   /** Makes the key that follows one, which goes on working for `overlap_hours` (24). */
-  async rotate(id: string, r: { overlap_hours?: number } = {}, options?: CallOptions): Promise<CreatedAPIKey & { old_expires_at?: string | null }> {
+  async rotate(id: string, r: { overlap_hours?: number; expires_at?: Moment } = {}, options?: CallOptions): Promise<CreatedAPIKey & { old_key_id?: string; old_expires_at?: string | null }> {
     return this.c.post(path('api-keys', id, 'rotate'), r, options);
   }
 }
@@ -283,7 +283,7 @@ export class ProjectSettings extends Resource {
     return this.c.patch('/v1/project', change, options);
   }
 
-  async usage(period?: 'day' | 'month' | (string & {}), options?: CallOptions): Promise<Usage> {
+  async usage(period?: 'day' | 'week' | 'month' | 'year', options?: CallOptions): Promise<Usage> {
     return this.c.get('/v1/usage', { period }, options);
   }
 }
@@ -294,7 +294,7 @@ export class Projects extends Resource {
     return this.c.list('/v1/projects', undefined, options);
   }
 
-  async create(n: { name: string }, options?: CallOptions): Promise<Project> {
+  async create(n: ProjectChange & { name: string }, options?: CallOptions): Promise<Project> {
     return this.c.post('/v1/projects', n, options);
   }
 
@@ -306,6 +306,7 @@ export class Projects extends Resource {
     return this.c.patch(path('projects', id), change, options);
   }
 
+  /** Of one that is suspended; a conflict while it is not. */
   async delete(id: string, options?: CallOptions): Promise<void> {
     return this.c.gone(path('projects', id), options);
   }

@@ -850,8 +850,8 @@ export interface SandboxMessage {
   /** An address of it was erased. */
   erased?: boolean;
   extracted: {
-    codes: string[] | null;
-    links: string[] | null;
+    codes: string[];
+    links: string[];
   };
 }
 

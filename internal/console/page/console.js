@@ -7,6 +7,9 @@ const POLL_MS = 1500;
 const PAGE = 50;
 
 let key = "";
+let session = false; // logged in: the browser sends a cookie this script never sees
+let wanted = "test"; // the environment a session looks at
+let token = "";      // of the set-up link
 let live = true;
 let environment = "";
 let project = "";
@@ -32,15 +35,51 @@ class Refused extends Error {
 }
 
 async function ask(path, options) {
+  const who = key ? { Authorization: "Bearer " + key } : { "X-Postroad-Environment": wanted };
   const response = await fetch(path, {
-    ...options, cache: "no-store", credentials: "omit",
-    headers: { Authorization: "Bearer " + key, Accept: "application/json", ...(options && options.headers) },
+    ...options, cache: "no-store", credentials: key ? "omit" : "same-origin",
+    headers: { ...who, Accept: "application/json", ...(options && options.headers) },
   });
   const text = await response.text();
   let body = null;
   try { body = text ? JSON.parse(text) : null; } catch { /* not JSON: the status tells enough */ }
   if (!response.ok) throw new Refused(response.status, body);
   return body;
+}
+
+// ---- the login ------------------------------------------------------------------------
+
+// post sends a login's form and gives nothing: what counts is the cookie that comes back.
+const post = (path, fields) => ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(fields) });
+
+async function findSession() {
+  if (key || token) return;
+  try { await ask("/v1/session"); session = true; } catch { session = false; }
+}
+
+async function logIn(form, fault, path, fields) {
+  $(fault).textContent = "";
+  try {
+    await post(path, fields);
+  } catch (e) {
+    $(fault).textContent = e instanceof Refused ? e.message : "The server cannot be reached.";
+    return;
+  }
+  for (const input of form.querySelectorAll("input")) input.value = "";
+  session = true;
+  token = "";
+  environment = "";
+  if (location.pathname === "/setup") history.replaceState(null, "", "/");
+  await show();
+}
+
+async function leave() {
+  environment = "";
+  if (session && !key) {
+    try { await ask("/v1/session", { method: "DELETE" }); } catch { /* it is over, or will be */ }
+    session = false;
+  }
+  forget();
 }
 
 // ---- the key --------------------------------------------------------------------------
@@ -50,6 +89,10 @@ function takeKey() {
   if (fragment.get("key")) {
     remember(fragment.get("key"));
     history.replaceState(null, "", location.pathname + location.search);
+  }
+  if (location.pathname === "/setup" && fragment.get("token")) {
+    token = fragment.get("token");
+    history.replaceState(null, "", "/setup"); // it must not stay in the address
   }
   try { key = key || sessionStorage.getItem("postroad.key") || ""; } catch { /* storage is off */ }
 }
@@ -76,6 +119,7 @@ async function enter() {
   $("where").textContent = project;
   $("env").textContent = environment === "test" ? "TEST" : "LIVE";
   $("from-field").hidden = environment === "test";
+  $("switch").textContent = environment === "test" ? "Show live" : "Show test";
 }
 
 // ---- which view -----------------------------------------------------------------------
@@ -96,13 +140,16 @@ function open(id) {
 async function show() {
   clearTimeout(timer);
   round++;
-  const known = key !== "";
-  $("enter").hidden = known;
+  const known = key !== "" || session && token === "";
+  $("enter").hidden = known || token !== "";
+  $("setup").hidden = known || token === "";
+  $("switch").hidden = !session || key !== "";
+  $("leave").textContent = key ? "Forget key" : "Log out";
   for (const id of ["env", "refresh", "leave"]) $(id).hidden = !known;
   $("inbox").hidden = !known || selected() !== "";
   $("detail").hidden = !known || selected() === "";
   $("status").textContent = "";
-  if (!known) { $("where").textContent = ""; $("key").focus(); return; }
+  if (!known) { $("where").textContent = ""; (token ? $("new-password") : $("password")).focus(); return; }
   if (selected()) clearDetail();
   newest = "";
   await refresh();
@@ -124,9 +171,11 @@ async function refresh() {
 }
 
 function reject(e) {
+  const fault = key ? "enter-fault" : "login-fault";
   environment = "";
+  session = false;
   forget();
-  $("enter-fault").textContent = e.message;
+  $(fault).textContent = e.message;
 }
 
 // ---- the list -------------------------------------------------------------------------
@@ -317,7 +366,20 @@ $("enter-form").addEventListener("submit", async (event) => {
 });
 $("send-form").addEventListener("submit", send);
 $("back").addEventListener("click", () => open(""));
-$("leave").addEventListener("click", () => { environment = ""; forget(); });
+$("login-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  logIn($("login-form"), "login-fault", "/v1/session", { password: $("password").value });
+});
+$("setup-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  logIn($("setup-form"), "setup-fault", "/v1/session/setup", { token, password: $("new-password").value });
+});
+$("switch").addEventListener("click", () => {
+  wanted = environment === "test" ? "live" : "test";
+  environment = "";
+  if (selected()) open(""); else show();
+});
+$("leave").addEventListener("click", leave);
 $("more").addEventListener("click", () => { rowsShown += PAGE; refresh(); });
 $("refresh").addEventListener("click", () => {
   live = !live;
@@ -332,8 +394,8 @@ $("rows").addEventListener("click", (event) => {
   open(link.dataset.message);
 });
 addEventListener("popstate", show);
-document.addEventListener("visibilitychange", () => { if (!document.hidden && live && key) refresh(); });
+document.addEventListener("visibilitychange", () => { if (!document.hidden && live && (key || session)) refresh(); });
 addEventListener("hashchange", () => { environment = ""; takeKey(); show(); });
 
 takeKey();
-show();
+findSession().then(show);

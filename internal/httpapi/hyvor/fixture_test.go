@@ -243,7 +243,7 @@ func quoted(text string) string {
 }
 
 func (s *script) other(ctx context.Context) {
-	p, err := s.h.store.CreateProject(ctx, project.Project{ID: mail.NewID(s.h.clock()), Name: "other", Settings: project.DefaultSettings(), CreatedAt: s.h.clock()})
+	p, err := s.h.store.CreateProject(ctx, project.Project{ID: mail.NewID(s.h.clock()), Name: "other", Settings: project.DefaultSettings(), CreatedAt: s.h.clock()}, nil, nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/http"
 	"runtime"
+	"time"
 
 	"github.com/postroad/postroad/internal/httpapi"
 	"github.com/postroad/postroad/internal/mail"
@@ -17,18 +18,21 @@ type projectRef struct {
 }
 
 type meOut struct {
-	Object      string     `json:"object"`
-	Project     projectRef `json:"project"`
-	Environment string     `json:"environment"`
-	Scopes      []string   `json:"scopes"`
-	Key         keyOut     `json:"key"`
-	Limits      meLimits   `json:"limits"`
+	Object      string      `json:"object"`
+	Project     projectRef  `json:"project"`
+	Environment string      `json:"environment"`
+	Scopes      []string    `json:"scopes"`
+	Key         *keyOut     `json:"key"` // null: the caller has a session
+	Session     *sessionOut `json:"session,omitempty"`
+	Limits      meLimits    `json:"limits"`
 }
 
 // meLimits are the limits that hold for the caller; null is unlimited.
 type meLimits struct {
 	ProjectPerMinute *int `json:"project_per_minute"`
 	KeyPerMinute     *int `json:"key_per_minute"`
+	ProjectDaily     *int `json:"project_daily_messages"`
+	KeyDaily         *int `json:"key_daily_messages"`
 	MaxRecipients    int  `json:"max_recipients"`
 	MaxBodyBytes     int  `json:"max_body_bytes"`
 }
@@ -36,7 +40,14 @@ type meLimits struct {
 func (a *API) me(c *httpapi.Call) {
 	k, p := c.Who.Key, c.Who.Project
 	out := meOut{Object: "me", Project: projectRef{p.ID.Text(mail.PrefixProject), p.Name}, Environment: c.Who.Owner.Env.String(),
-		Scopes: k.ShownScopes(), Key: keyOf(k), Limits: meLimits{MaxRecipients: 50, MaxBodyBytes: httpapi.MaxBody}}
+		Scopes: k.ShownScopes(), Limits: meLimits{MaxRecipients: 50, MaxBodyBytes: httpapi.MaxBody, ProjectDaily: p.Settings.DailyMessages, KeyDaily: k.DailyMessages}}
+	if s := c.Who.Session; s != nil {
+		session := sessionOf(s, s)
+		out.Session = &session
+	} else {
+		key := keyOf(k)
+		out.Key = &key
+	}
 	out.Limits.ProjectPerMinute = a.ratePerMinute(p)
 	if k.RatePerMinute != nil && *k.RatePerMinute > 0 {
 		out.Limits.KeyPerMinute = k.RatePerMinute
@@ -64,6 +75,9 @@ type projectOut struct {
 	Object            string         `json:"object"`
 	Name              string         `json:"name"`
 	Suspended         bool           `json:"suspended"`
+	SuspendedReason   *string        `json:"suspended_reason"`
+	SuspendedAt       time.Time      `json:"suspended_at"`
+	LiveEnabled       bool           `json:"live_enabled"`
 	DefaultFrom       *string        `json:"default_from"`
 	OnSuppressed      string         `json:"on_suppressed"`
 	StrictFields      bool           `json:"strict_fields"`
@@ -71,6 +85,7 @@ type projectOut struct {
 	EventDays         int            `json:"event_retention_days"`
 	HostedDays        int            `json:"hosted_link_days"`
 	RateLimit         rateOut        `json:"rate_limit"`
+	DailyMessages     *int           `json:"daily_messages"`
 	AllowedDomains    []string       `json:"allowed_domains"`
 	Tracking          trackingOut    `json:"tracking"`
 	TrackingHost      *string        `json:"tracking_host"`
@@ -79,15 +94,21 @@ type projectOut struct {
 	Warnings          []mail.Warning `json:"warnings,omitempty"`
 }
 
-func (a *API) showProject(c *httpapi.Call, p *project.Project, warnings []mail.Warning) {
+func (a *API) projectOf(p *project.Project) projectOut {
 	s := p.Settings
 	rate := a.o.Limits.Default()
 	if s.RatePerMinute != nil {
 		rate = *s.RatePerMinute
 	}
-	out := projectOut{ID: p.ID.Text(mail.PrefixProject), Object: "project", Name: p.Name, Suspended: p.Suspended, DefaultFrom: orNull(s.DefaultFrom),
-		OnSuppressed: s.OnSuppressed, StrictFields: s.StrictFields, ContentDays: s.ContentDays, EventDays: s.EventDays, HostedDays: cmp.Or(s.HostedDays, 30), RateLimit: rateOut{&rate},
-		AllowedDomains: s.AllowedDomains, Tracking: trackingOut{s.TrackOpens, s.TrackClicks}, TrackingHost: orNull(s.TrackingHost), UnverifiedDomains: s.UnverifiedDomains, CreatedAt: p.CreatedAt.UTC().Format(stampLayout), Warnings: warnings}
+	return projectOut{ID: p.ID.Text(mail.PrefixProject), Object: "project", Name: p.Name, Suspended: p.Suspended, SuspendedReason: orNull(p.SuspendedReason),
+		SuspendedAt: p.SuspendedAt, LiveEnabled: !p.LiveDisabled, DefaultFrom: orNull(s.DefaultFrom), OnSuppressed: s.OnSuppressed, StrictFields: s.StrictFields,
+		ContentDays: s.ContentDays, EventDays: s.EventDays, HostedDays: cmp.Or(s.HostedDays, 30), RateLimit: rateOut{&rate}, DailyMessages: s.DailyMessages,
+		AllowedDomains: s.AllowedDomains, Tracking: trackingOut{s.TrackOpens, s.TrackClicks}, TrackingHost: orNull(s.TrackingHost), UnverifiedDomains: s.UnverifiedDomains, CreatedAt: p.CreatedAt.UTC().Format(stampLayout)}
+}
+
+func (a *API) showProject(c *httpapi.Call, p *project.Project, warnings []mail.Warning) {
+	out := a.projectOf(p)
+	out.Warnings = warnings
 	c.ETag(p.Version)
 	give(c, http.StatusOK, out)
 }
@@ -95,7 +116,7 @@ func (a *API) showProject(c *httpapi.Call, p *project.Project, warnings []mail.W
 func (a *API) getProject(c *httpapi.Call) { a.showProject(c, c.Who.Project, nil) }
 
 var projectFields = []string{"default_from", "on_suppressed", "strict_fields", "content_retention_days", "event_retention_days", "hosted_link_days", "rate_limit",
-	"allowed_domains", "unverified_domains", "tracking", "tracking_host"}
+	"allowed_domains", "unverified_domains", "tracking", "tracking_host", "daily_messages"}
 
 type trackingOut struct {
 	Opens  bool `json:"opens"`
@@ -161,6 +182,9 @@ func patchSetting(f *form, name string, v value, set func(func(*project.Settings
 			rate = readRate(f, v)
 		}
 		set(func(s *project.Settings) { s.RatePerMinute = rate })
+	case "daily_messages":
+		n := readDaily(f, v)
+		set(func(s *project.Settings) { s.DailyMessages = n })
 	case "allowed_domains":
 		var list []string
 		if !null {

@@ -51,6 +51,15 @@ type Access interface {
 	Key(ctx context.Context, by project.Principal, id string) (project.Key, error)
 	UpdateKey(ctx context.Context, by project.Principal, id string, ifVersion int64, change func(*project.Key)) (project.Key, error)
 	RevokeKey(ctx context.Context, by project.Principal, id string) error
+	RotateKey(ctx context.Context, by project.Principal, r project.KeyRotation, once *mail.Once, answer func(project.RotatedKey) mail.Answer) (project.RotatedKey, error)
+	CreateProject(ctx context.Context, name string, c project.ProjectChange, once *mail.Once, answer func(project.Project) mail.Answer) (project.Project, error)
+	Projects(ctx context.Context) ([]project.Project, error)
+	FindProject(ctx context.Context, ref string) (project.Project, error)
+	ChangeProject(ctx context.Context, ref string, ifVersion int64, c project.ProjectChange) (project.Project, error)
+	Suspend(ctx context.Context, ref, reason string) (project.Project, error)
+	Resume(ctx context.Context, ref string) (project.Project, error)
+	DeleteProject(ctx context.Context, by project.Principal, ref string) error
+	Usage(ctx context.Context, owner mail.Owner, from, to project.Day) ([]project.Usage, error)
 	UpdateProject(ctx context.Context, by project.Principal, ifVersion int64, change func(*project.Settings)) (project.Project, error)
 	Authorize(p project.Principal, scope string, ip netip.Addr) *mail.Error
 }
@@ -81,11 +90,13 @@ type Options struct {
 	Erasures     Erasures
 	Jobs         Jobs
 	Templates    Templates
+	Audit        Audit
 	Webhooks     Webhooks
 	HookURLs     HookURLs // nil: nothing is said of URLs that do not resolve yet
 	Events       Events
 	Secret       [32]byte // signs cursors; the same on every node
 
+	Sessions *project.Sessions                 // nil: nobody logs in
 	Links    *submit.Links                     // of hosted files; nil: there are none
 	Resender Resender                          // nil: the Submitter, which must be one
 	Wake     func() <-chan struct{}            // of the store, for waiting readers; nil: they poll
@@ -128,6 +139,7 @@ func (a *API) routes() []httpapi.Route {
 	}
 	once := func(r *httpapi.Route) { r.Once = true }
 	stream := func(r *httpapi.Route) { r.NoBody = true } // the handler reads it
+	intake := func(r *httpapi.Route) { r.Intake = true }
 	public := func(r *httpapi.Route) { r.Public = true }
 	const get, post, patch, del = http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete
 
@@ -155,9 +167,29 @@ func (a *API) routes() []httpapi.Route {
 	add(get, "/v1/api-keys/{id}", "keys.read", a.getKey)
 	add(patch, "/v1/api-keys/{id}", "keys.write", a.patchKey)
 	add(del, "/v1/api-keys/{id}", "keys.write", a.deleteKey)
+	add(post, "/v1/api-keys/{id}/rotate", "keys.write", a.rotateKey, once)
 	add(get, "/v1/me", "", a.me)
 	add(get, "/v1/project", "project.read", a.getProject)
 	add(patch, "/v1/project", "project.write", a.patchProject)
+
+	add(get, "/v1/usage", "project.read", a.getUsage)
+	add(get, "/v1/audit", "audit.read", a.listAudit)
+
+	add(post, "/v1/projects", "instance.write", a.createProject, once)
+	add(get, "/v1/projects", "instance.read", a.listProjects)
+	add(get, "/v1/projects/{project}", "instance.read", a.getAnyProject)
+	add(patch, "/v1/projects/{project}", "instance.write", a.patchAnyProject)
+	add(del, "/v1/projects/{project}", "instance.write", a.deleteProject)
+	add(post, "/v1/projects/{project}/suspend", "instance.write", a.suspendProject, once)
+	add(post, "/v1/projects/{project}/resume", "instance.write", a.resumeProject, once)
+
+	add(post, "/v1/session", "", a.logIn, public)
+	add(post, "/v1/session/setup", "", a.setUp, public)
+	add(get, "/v1/session", "", a.getSession)
+	add(del, "/v1/session", "", a.logOut, public)
+	add(patch, "/v1/session", "", a.changePassword)
+	add(get, "/v1/sessions", "", a.listSessions)
+	add(del, "/v1/sessions/{session}", "", a.endSession)
 
 	add(post, "/v1/erasures", "project.write", a.orderErasure, once)
 	add(get, "/v1/erasures/{erasure}", "project.read", a.getErasure)
@@ -195,7 +227,7 @@ func (a *API) routes() []httpapi.Route {
 	add(get, "/v1/suppressions", "suppressions.read", a.listSuppressions)
 	add(post, "/v1/suppressions/check", "suppressions.read", a.checkSuppressions, once)
 	add(post, "/v1/suppressions/batch", "suppressions.write", a.batchSuppressions, once)
-	add(post, "/v1/suppressions/import", "suppressions.write", a.importSuppressions, once, stream)
+	add(post, "/v1/suppressions/import", "suppressions.write", a.importSuppressions, once, stream, intake)
 	add(get, "/v1/suppressions/export", "suppressions.read", a.exportSuppressions)
 	add(get, "/v1/suppressions/{suppression}", "suppressions.read", a.getSuppression)
 	add(del, "/v1/suppressions/{suppression}", "suppressions.write", a.deleteSuppression)

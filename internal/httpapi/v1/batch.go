@@ -208,7 +208,7 @@ func (b *batchBody) readItems(a *API, c *httpapi.Call, q url.Values, r *submit.B
 	shared := &sharing{texts: map[*byte]string{}, raws: map[*byte][]byte{}}
 	for i, v := range b.messages {
 		item := readItem(v, b.defaults, shared)
-		item.s.r.Route, item.s.r.RequestID, item.s.r.Via, item.s.r.Arrived = sendRoute, c.RequestID, "api", c.Arrived
+		item.s.r.Route, item.s.r.RequestID, item.s.r.Via, item.s.r.Arrived = sendRoute, c.RequestID, via(c), c.Arrived
 		item.s.r.Strict, item.s.r.DryRun = b.strict, r.DryRun
 		if item.s.r.Key != "" {
 			t := &teller{requestID: c.RequestID, console: console, fingerprint: item.fingerprint(q)}

@@ -46,7 +46,7 @@ func (a *API) readForm(c *httpapi.Call, fields []string, each func(f *form, name
 		}
 		f.key = key
 	}
-	if truth(f.q.Get("strict")) || c.Who.Project.Settings.StrictFields {
+	if truth(f.q.Get("strict")) || c.Who.Project != nil && c.Who.Project.Settings.StrictFields {
 		for _, u := range f.unknown {
 			f.faults = append(f.faults, &mail.Error{Code: u.Code, Field: strings.TrimPrefix(u.Pointer, "#/"), Pointer: u.Pointer, Message: u.Message})
 		}

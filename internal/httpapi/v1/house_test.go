@@ -62,6 +62,10 @@ type house struct {
 	hooks  *webhook.Service
 
 	streamTime, streamBeat time.Duration
+	sessions               *project.Sessions
+	pressure               *submit.Pressure
+	room                   submit.Room
+	strain                 submit.Strain
 }
 
 // still is a clock that moves when it is told to.
@@ -87,7 +91,7 @@ func (h *house) pass(d time.Duration) {
 // build makes a house with a limit of requests per minute (0 = none).
 func build(t *testing.T, perMinute int) *house {
 	t.Helper()
-	h := &house{t: t, time: &still{now: time.Date(2026, 4, 19, 14, 30, 0, 0, time.UTC)}}
+	h := &house{t: t, room: submit.Room{DiskBytes: 1 << 30, DiskFiles: -1}, time: &still{now: time.Date(2026, 4, 19, 14, 30, 0, 0, time.UTC)}}
 	var err error
 	dir := t.TempDir()
 	h.dir = dir
@@ -129,11 +133,13 @@ func (h *house) serve() {
 	library := render.NewLibrary(render.LibraryOptions{Store: h.store, Now: h.clock})
 	sub := submit.NewService(submit.Options{Store: h.store, Domains: domains, Renderer: render.New(library), Now: h.clock, Links: links, Marking: submit.Marking{Base: "https://mail.acme.test"}})
 	h.jobs = job.NewService(job.Options{Store: h.store, Dir: filepath.Join(h.dir, "jobs"), Node: "one", Now: h.clock})
-	h.door = httpapi.New(httpapi.Options{Access: h.access, Memory: h.store, PublicURL: "https://mail.acme.test", Now: h.clock})
+	h.sessions = project.NewSessions(project.SessionsOptions{Store: h.store, Limits: h.limits, Now: h.clock})
+	h.pressure = submit.NewPressure(submit.PressureOptions{DiskFloor: 1 << 20, Room: func() (submit.Room, error) { return h.room, nil }, Strain: func() submit.Strain { return h.strain }})
+	h.door = httpapi.New(httpapi.Options{Access: h.access, Sessions: h.sessions, Pressure: h.pressure.Refuse, Memory: h.store, PublicURL: "https://mail.acme.test", Now: h.clock})
 	guard := route.NewGuard([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, nil)
 	client := webhook.NewClient(webhook.ClientOptions{Guard: guard, Resolver: resolver, PublicURL: "https://mail.acme.test"})
 	h.t.Cleanup(client.Close)
-	h.hooks = webhook.New(webhook.Options{Store: h.store, Log: h.store, Memory: h.store, Poster: client, Ring: ring, Formats: map[string]webhook.Format{webhook.FormatStandard: envelopes{}, webhook.FormatHyvor: envelopes{}},
+	h.hooks = webhook.New(webhook.Options{Store: h.store, Log: h.store, Memory: h.store, Poster: client, Ring: ring, Formats: map[string]webhook.Format{webhook.FormatStandard: webhook.Standard{BaseURL: "https://mail.acme.test"}, webhook.FormatHyvor: envelopes{}},
 		Check: client.Check, Wake: h.store.Wake, Node: "one", Now: h.clock})
 	h.forget = retention.New(retention.Options{Store: h.store, Now: h.clock})
 	reading := archive.NewService(h.store, tokens)
@@ -143,7 +149,7 @@ func (h *house) serve() {
 	ended := make(chan error)
 	go func() { ended <- events.Run(running) }()
 	h.t.Cleanup(func() { stop(); <-ended })
-	h.Handler = v1.New(v1.Options{Door: h.door, Access: h.access, Limits: h.limits, Submitter: sub, Resender: sub, Links: links, Archive: reading,
+	h.Handler = v1.New(v1.Options{Sessions: h.sessions, Audit: h.store, Door: h.door, Access: h.access, Limits: h.limits, Submitter: sub, Resender: sub, Links: links, Archive: reading,
 		Orders: h.store, Domains: domains, Suppressions: feedback.NewService(h.store, h.clock), Jobs: h.jobs, Templates: library, Erasures: h.forget, Webhooks: h.hooks, HookURLs: client, Events: events,
 		Secret: [32]byte{1}, Wake: h.store.Wake, StreamTime: h.streamTime, StreamBeat: h.streamBeat})
 }
@@ -157,12 +163,18 @@ func (envelopes) Body(n *eventlog.Entry, e *webhook.Endpoint) ([]byte, error) {
 	return eventlog.Envelope(*n, "https://mail.acme.test", e.Redact)
 }
 
-// runHooks has the hooks posted until the test ends.
+// runHooks has the hooks posted until the test ends; the clock goes on meanwhile.
 func (h *house) runHooks() {
 	h.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- h.hooks.Run(ctx) }()
+	go func() {
+		for ctx.Err() == nil {
+			time.Sleep(5 * time.Millisecond)
+			h.pass(5 * time.Millisecond)
+		}
+	}()
 	h.t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {

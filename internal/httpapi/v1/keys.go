@@ -27,6 +27,8 @@ type keyOut struct {
 	IPAllowlist   []string       `json:"ip_allowlist"`
 	RateLimit     *rateOut       `json:"rate_limit"`
 	MaxRecipients *int           `json:"max_recipients"`
+	DailyMessages *int           `json:"daily_messages"`
+	ReplacedBy    *string        `json:"replaced_by"`
 	Enabled       bool           `json:"enabled"`
 	Revoked       bool           `json:"revoked"`
 	CreatedAt     time.Time      `json:"created_at"`
@@ -50,10 +52,13 @@ func keyOf(k *project.Key) keyOut {
 	if k.MaxRecipients > 0 {
 		out.MaxRecipients = &k.MaxRecipients
 	}
+	if out.DailyMessages = k.DailyMessages; k.ReplacedBy != "" {
+		out.ReplacedBy = orNull(mail.PrefixKey + "_" + k.ReplacedBy)
+	}
 	return out
 }
 
-var keyFields = []string{"name", "environment", "scopes", "allowed_from", "ip_allowlist", "expires_at", "rate_limit", "max_recipients"}
+var keyFields = []string{"name", "environment", "scopes", "allowed_from", "ip_allowlist", "expires_at", "rate_limit", "max_recipients", "daily_messages"}
 
 func (a *API) createKey(c *httpapi.Call) {
 	n := project.NewKey{Project: c.Who.Project, By: &c.Who}
@@ -78,6 +83,8 @@ func (a *API) createKey(c *httpapi.Call) {
 			n.RatePerMinute = readRate(f, v)
 		case "max_recipients":
 			n.MaxRecipients = f.small(name, v)
+		case "daily_messages":
+			n.DailyMessages = readDaily(f, v)
 		}
 	})
 	if !ok {
@@ -112,11 +119,13 @@ func keptKeyAnswer(once *mail.Once, k project.Key, requestID string) mail.Answer
 		return mail.Answer{}
 	}
 	out := replayedKey{keyOut: keyOf(&k)}
-	out.Warnings = []mail.Warning{{Code: "secret_not_shown", Pointer: "#/secret",
-		Message: "The secret was shown when the key was made and is not stored. If it was lost, revoke this key and create another."}}
+	out.Warnings = []mail.Warning{secretNotShown}
 	return mail.Answer{Status: http.StatusCreated, Location: "/v1/api-keys/" + out.ID, Body: encode(out), RequestID: requestID,
 		Fingerprint: once.Fingerprint, Expires: once.Expires}
 }
+
+var secretNotShown = mail.Warning{Code: "secret_not_shown", Pointer: "#/secret",
+	Message: "The secret was shown when the key was made and is not stored. If it was lost, revoke this key and create another."}
 
 // replayedKey says "secret": null.
 type replayedKey struct {
@@ -152,6 +161,15 @@ func readRate(f *form, v value) *int {
 			out = &n
 		}
 	}
+}
+
+// readDaily reads a number of messages a day; null: no limit.
+func readDaily(f *form, v value) *int {
+	if v.isNull() {
+		return nil
+	}
+	n := f.small("daily_messages", v)
+	return &n
 }
 
 // small reads a whole number that fits anywhere; what is too large is judged later.
@@ -251,6 +269,9 @@ func patchKeyField(f *form, name string, v value, set func(func(*project.Key))) 
 			n = f.small(name, v)
 		}
 		set(func(k *project.Key) { k.MaxRecipients = n })
+	case "daily_messages":
+		n := readDaily(f, v)
+		set(func(k *project.Key) { k.DailyMessages = n })
 	}
 }
 

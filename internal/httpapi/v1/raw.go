@@ -64,7 +64,7 @@ func (a *API) rawRequest(c *httpapi.Call, raw *submit.Raw) (*submit.RawRequest, 
 	if fault != nil {
 		return nil, c.Refuse(fault)
 	}
-	r := &submit.RawRequest{Key: key, Route: rawRoute, RequestID: c.RequestID, Via: "api", Arrived: c.Arrived, Raw: raw,
+	r := &submit.RawRequest{Key: key, Route: rawRoute, RequestID: c.RequestID, Via: via(c), Arrived: c.Arrived, Raw: raw,
 		DryRun: truth(q.Get("dry_run")), Strict: truth(q.Get("strict"))}
 	if from := q["from"]; len(from) > 0 {
 		r.From = &submit.AddressIn{Text: from[0], Field: "from"}

@@ -87,7 +87,7 @@ func (a *API) resendRequest(c *httpapi.Call, f *form, in *resendForm, turn httpa
 		return nil, err
 	}
 	t := &teller{requestID: c.RequestID, console: a.consoleLink(c), warnings: f.allWarnings()}
-	r := &submit.ResendRequest{Key: f.key, Route: c.R.Method + " " + c.R.URL.Path, RequestID: c.RequestID, Via: "api", Arrived: c.Arrived,
+	r := &submit.ResendRequest{Key: f.key, Route: c.R.Method + " " + c.R.URL.Path, RequestID: c.RequestID, Via: via(c), Arrived: c.Arrived,
 		Original: &record.Message, Content: content, To: in.to, Answer: t.answer}
 	if turn.Once != nil {
 		r.Fingerprint = turn.Once.Fingerprint

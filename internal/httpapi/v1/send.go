@@ -12,6 +12,14 @@ import (
 
 const sendRoute = "POST /v1/messages"
 
+// via says which way a request came in.
+func via(c *httpapi.Call) string {
+	if c.Who.Session != nil {
+		return "console"
+	}
+	return "api"
+}
+
 // send is POST /v1/messages.
 func (a *API) send(c *httpapi.Call) {
 	up, ok := a.readUploads(c)
@@ -95,7 +103,7 @@ func (a *API) readRequest(c *httpapi.Call, up *uploads) (*sendBody, bool) {
 		return nil, c.Refuse(fault)
 	}
 	keys := httpapi.KeysOf(c.R.Header)
-	s := &sendBody{keys: &keys, uploads: up, r: &submit.Request{Route: sendRoute, RequestID: c.RequestID, Via: "api", Arrived: c.Arrived,
+	s := &sendBody{keys: &keys, uploads: up, r: &submit.Request{Route: sendRoute, RequestID: c.RequestID, Via: via(c), Arrived: c.Arrived,
 		DryRun: truth(q.Get("dry_run")), Strict: truth(q.Get("strict"))}}
 	s.read(body)
 	key, fault := keys.Key()

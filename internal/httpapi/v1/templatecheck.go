@@ -241,7 +241,7 @@ var testSendFields = []string{"recipient", "to", "template_data", "version", "lo
 // testSend is POST …/test-send: a message like any other, with the tag "test". Without
 // version it is the draft with test keys, where there is one, else what is published.
 func (a *API) testSend(c *httpapi.Call) {
-	r := &submit.Request{Route: c.R.Method + " " + c.R.URL.Path, RequestID: c.RequestID, Via: "api", Arrived: c.Arrived, Tags: []string{"test"}}
+	r := &submit.Request{Route: c.R.Method + " " + c.R.URL.Path, RequestID: c.RequestID, Via: via(c), Arrived: c.Arrived, Tags: []string{"test"}}
 	s, version := &sendBody{r: r}, ""
 	f, ok := a.readForm(c, testSendFields, func(f *form, name string, v value) {
 		switch {

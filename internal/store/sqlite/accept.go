@@ -75,6 +75,7 @@ type entry struct {
 	rfcID      string
 	deliveries []entryDelivery
 	receipt    submit.Receipt
+	inBatch    bool // its quota was looked at with the others'
 }
 
 type entryDelivery struct {
@@ -165,6 +166,11 @@ func (e *entry) write(t *tx) error {
 		e.receipt.Replayed = before
 		return nil
 	}
+	if !e.inBatch {
+		if err := t.within([]*submit.Acceptance{a}); err != nil {
+			return err
+		}
+	}
 	if err := e.admit(t); err != nil {
 		return err
 	}
@@ -231,6 +237,9 @@ func (e *entry) writeMessage(t *tx) error {
 		return fmt.Errorf("insert a message: %w", err)
 	}
 	t.now.tail.extend(e.receipt.Row, created)
+	if err := t.use(m, len(e.receipt.Deliveries)); err != nil {
+		return err
+	}
 
 	b = bind(t.s.body)
 	b.int(e.receipt.Row)

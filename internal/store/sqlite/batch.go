@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 
+	"github.com/postroad/postroad/internal/project"
 	"github.com/postroad/postroad/internal/submit"
 )
 
@@ -18,6 +19,7 @@ func (s *Store) AcceptBatch(ctx context.Context, b *submit.BatchAcceptance) (sub
 		if err != nil {
 			return submit.BatchReceipt{}, err
 		}
+		e.inBatch = true
 		w.entries = append(w.entries, e)
 	}
 	if err := s.write(ctx, w.write); err != nil {
@@ -54,6 +56,9 @@ func (w *batchEntry) write(t *tx) error {
 	if w.receipt.Refused, err = w.refuse(t); err != nil || w.receipt.Refused {
 		return err
 	}
+	if err := w.within(t); err != nil {
+		return err
+	}
 	for i, e := range w.entries {
 		if err := e.write(t); err != nil {
 			return err
@@ -64,6 +69,24 @@ func (w *batchEntry) write(t *tx) error {
 		w.receipt.Answer = w.b.Answer(w.receipt.Items)
 	}
 	return t.remember(w.b.Once, w.receipt.Answer)
+}
+
+// within looks, before anything is written, whether the new ones fit into the day's quota.
+func (w *batchEntry) within(t *tx) error {
+	if len(w.b.Items) == 0 || w.b.Items[0].Quotas == (project.Quotas{}) {
+		return nil
+	}
+	fresh := make([]*submit.Acceptance, 0, len(w.b.Items))
+	for _, a := range w.b.Items {
+		before, err := t.once(a.Once)
+		if err != nil {
+			return err
+		}
+		if before == nil {
+			fresh = append(fresh, a)
+		}
+	}
+	return t.within(fresh)
 }
 
 // refuse looks, before anything is written, for items whose key was used for another

@@ -30,7 +30,7 @@ func keeping(t testing.TB, s *sqlite.Store, name string, days int) mail.Owner {
 	t.Helper()
 	settings := project.DefaultSettings()
 	settings.ContentDays = days
-	p, err := s.CreateProject(context.Background(), project.Project{ID: mail.NewID(time.Now()), Name: name, Settings: settings})
+	p, err := s.CreateProject(context.Background(), project.Project{ID: mail.NewID(time.Now()), Name: name, Settings: settings}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

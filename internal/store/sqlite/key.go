@@ -22,15 +22,18 @@ type keyFacts struct {
 	IPAllowlist   []string `json:"ip_allowlist"`
 	RatePerMinute *int     `json:"rate_per_minute"`
 	MaxRecipients int      `json:"max_recipients"`
+	DailyMessages *int     `json:"daily_messages,omitzero"`
 	Disabled      bool     `json:"disabled"`
 	CreatedBy     string   `json:"created_by"`
 	ExpiresAt     int64    `json:"expires_at"`
+	ReplacedBy    string   `json:"replaced_by,omitzero"`
+	Warned        int      `json:"warned,omitzero"`
 }
 
 func keyFactsOf(k *project.Key) (string, error) {
 	b, err := json.Marshal(keyFacts{Name: k.Name, Prefix: k.Prefix, Scopes: k.Scopes, AllowedFrom: k.AllowedFrom,
-		IPAllowlist: k.IPAllowlist, RatePerMinute: k.RatePerMinute, MaxRecipients: k.MaxRecipients, Disabled: k.Disabled,
-		CreatedBy: k.CreatedBy, ExpiresAt: micros(k.ExpiresAt)})
+		IPAllowlist: k.IPAllowlist, RatePerMinute: k.RatePerMinute, MaxRecipients: k.MaxRecipients, DailyMessages: k.DailyMessages, Disabled: k.Disabled,
+		CreatedBy: k.CreatedBy, ExpiresAt: micros(k.ExpiresAt), ReplacedBy: k.ReplacedBy, Warned: k.Warned})
 	if err != nil {
 		return "", fmt.Errorf("write key facts: %w", err)
 	}
@@ -53,7 +56,7 @@ func scanKey(q *sqlite.Stmt) (project.Key, error) {
 	}
 	k.Name, k.Prefix, k.Scopes, k.AllowedFrom, k.IPAllowlist = f.Name, f.Prefix, f.Scopes, f.AllowedFrom, f.IPAllowlist
 	k.RatePerMinute, k.MaxRecipients, k.Disabled, k.CreatedBy = f.RatePerMinute, f.MaxRecipients, f.Disabled, f.CreatedBy
-	k.ExpiresAt = fromMicros(f.ExpiresAt)
+	k.ExpiresAt, k.ReplacedBy, k.Warned, k.DailyMessages = fromMicros(f.ExpiresAt), f.ReplacedBy, f.Warned, f.DailyMessages
 	return k, nil
 }
 
@@ -170,15 +173,19 @@ func (s *Store) UpdateKey(ctx context.Context, k project.Key, ifVersion int64) (
 		if err := t.fresh(`SELECT version FROM keys WHERE row = ?`, row, ifVersion); err != nil {
 			return err
 		}
-		b := bind(t.conn.Prep(`UPDATE keys SET facts = ?, version = version + 1 WHERE row = ?`))
-		b.text(facts)
-		b.int(row)
-		return t.exec(b.s)
+		return t.changeKey(row, facts)
 	})
 	if err != nil {
 		return project.Key{}, err
 	}
 	return s.KeyByID(ctx, k.ID)
+}
+
+func (t *tx) changeKey(row int64, facts string) error {
+	b := bind(t.conn.Prep(`UPDATE keys SET facts = ?, version = version + 1 WHERE row = ?`))
+	b.text(facts)
+	b.int(row)
+	return t.exec(b.s)
 }
 
 func (t *tx) keyRow(project int64, id string) (row int64, err error) {

@@ -46,7 +46,7 @@ func (t *tx) load(s *Store) error {
 	// Tokens follow the clock between lives of the process, and count within one.
 	t.now.token = max(t.now.token, time.Now().UnixMicro())
 	s.bootToken = t.now.token
-	for _, part := range []func(*Store) error{t.loadQueues, t.loadLeases, t.loadTail, t.loadFilter, t.loadNodes, t.loadRelay, t.sweepBodies, t.sweepOrphans} {
+	for _, part := range []func(*Store) error{t.loadQueues, t.loadLeases, t.loadTail, t.loadUsage, t.loadFilter, t.loadNodes, t.loadRelay, t.sweepBodies, t.sweepOrphans} {
 		if err := part(s); err != nil {
 			return err
 		}

@@ -11,39 +11,70 @@ import (
 	"github.com/postroad/postroad/internal/project"
 )
 
-const projectColumns = `row, id, name, suspended, created_at, version, settings`
+const projectColumns = `row, id, name, suspended, created_at, version, settings, facts, deleted_at`
+
+// projectFacts is projects.facts.
+type projectFacts struct {
+	SuspendedReason string `json:"suspended_reason,omitzero"`
+	SuspendedAt     int64  `json:"suspended_at,omitzero"`
+	LiveDisabled    bool   `json:"live_disabled,omitzero"`
+}
+
+func projectTexts(p *project.Project) (settings, facts string, err error) {
+	s, err := json.Marshal(p.Settings)
+	if err != nil {
+		return "", "", fmt.Errorf("write project settings: %w", err)
+	}
+	f, err := json.Marshal(projectFacts{p.SuspendedReason, micros(p.SuspendedAt), p.LiveDisabled})
+	if err != nil {
+		return "", "", fmt.Errorf("write project facts: %w", err)
+	}
+	return string(s), string(f), nil
+}
 
 func scanProject(q *sqlite.Stmt) (project.Project, error) {
 	p := project.Project{
 		Row: q.ColumnInt64(0), ID: columnID(q, 1), Name: q.ColumnText(2), Suspended: q.ColumnBool(3),
-		CreatedAt: columnTime(q, 4), Version: q.ColumnInt64(5),
+		CreatedAt: columnTime(q, 4), Version: q.ColumnInt64(5), DeletedAt: columnTime(q, 8),
 	}
+	var f projectFacts
+	if err := read("project facts", columnBlob(q, 7), &f); err != nil {
+		return p, err
+	}
+	p.SuspendedReason, p.SuspendedAt, p.LiveDisabled = f.SuspendedReason, fromMicros(f.SuspendedAt), f.LiveDisabled
 	return p, read("project settings", columnBlob(q, 6), &p.Settings)
 }
 
 // CreateProject makes a project; its first version is 1.
-func (s *Store) CreateProject(ctx context.Context, p project.Project) (project.Project, error) {
-	settings, err := json.Marshal(p.Settings)
+func (s *Store) CreateProject(ctx context.Context, p project.Project, once *mail.Once, answer func(project.Project) mail.Answer) (project.Project, error) {
+	settings, facts, err := projectTexts(&p)
 	if err != nil {
-		return project.Project{}, fmt.Errorf("write project settings: %w", err)
+		return project.Project{}, err
 	}
 	p.Version = 1
 	err = s.write(ctx, func(t *tx) error {
+		if err := t.unused(once); err != nil {
+			return err
+		}
 		if taken, err := t.exists(`SELECT 1 FROM projects WHERE name = ?`, p.Name); err != nil || taken {
 			return orExists(err)
 		}
-		b := bind(t.conn.Prep(`INSERT INTO projects (id, name, suspended, created_at, version, settings) VALUES (?,?,?,?,?,?)`))
+		b := bind(t.conn.Prep(`INSERT INTO projects (id, name, suspended, created_at, version, settings, facts) VALUES (?,?,?,?,?,?,?)`))
 		b.id(p.ID)
 		b.text(p.Name)
 		b.flag(p.Suspended)
 		b.int(micros(p.CreatedAt))
 		b.int(p.Version)
-		b.text(string(settings))
+		b.text(settings)
+		b.text(facts)
 		if err := t.exec(b.s); err != nil {
 			return err
 		}
 		p.Row = t.conn.LastInsertRowID()
-		return nil
+		if answer == nil {
+			return nil
+		}
+		return t.remember(once, answer(p))
 	})
 	if err != nil {
 		return project.Project{}, err
@@ -78,6 +109,10 @@ func (s *Store) ProjectByName(ctx context.Context, name string) (project.Project
 	return s.projectWhere(ctx, `name = ?`, func(b *binder) { b.text(name) })
 }
 
+func (s *Store) ProjectByID(ctx context.Context, id mail.ID) (project.Project, error) {
+	return s.projectWhere(ctx, `id = ?`, func(b *binder) { b.id(id) })
+}
+
 func (s *Store) ProjectByRow(ctx context.Context, row int64) (project.Project, error) {
 	return s.projectWhere(ctx, `row = ?`, func(b *binder) { b.int(row) })
 }
@@ -95,7 +130,7 @@ func (s *Store) projectWhere(ctx context.Context, condition string, args func(*b
 
 // Projects lists all, oldest first.
 func (s *Store) Projects(ctx context.Context) ([]project.Project, error) {
-	return s.projects(ctx, ` ORDER BY row`, func(*binder) {})
+	return s.projects(ctx, ` WHERE deleted_at IS NULL ORDER BY row`, func(*binder) {})
 }
 
 func (s *Store) projects(ctx context.Context, rest string, args func(*binder)) (out []project.Project, err error) {
@@ -113,21 +148,22 @@ func (s *Store) projects(ctx context.Context, rest string, args func(*binder)) (
 
 // UpdateProject changes name, settings and suspension.
 func (s *Store) UpdateProject(ctx context.Context, p project.Project, ifVersion int64) (project.Project, error) {
-	settings, err := json.Marshal(p.Settings)
+	settings, facts, err := projectTexts(&p)
 	if err != nil {
-		return project.Project{}, fmt.Errorf("write project settings: %w", err)
+		return project.Project{}, err
 	}
 	err = s.write(ctx, func(t *tx) error {
-		if err := t.fresh(`SELECT version FROM projects WHERE row = ?`, p.Row, ifVersion); err != nil {
+		if err := t.fresh(`SELECT version FROM projects WHERE row = ? AND deleted_at IS NULL`, p.Row, ifVersion); err != nil {
 			return err
 		}
 		if taken, err := t.exists(`SELECT 1 FROM projects WHERE name = ? AND row <> ?`, p.Name, p.Row); err != nil || taken {
 			return orExists(err)
 		}
-		b := bind(t.conn.Prep(`UPDATE projects SET name = ?, suspended = ?, settings = ?, version = version + 1 WHERE row = ?`))
+		b := bind(t.conn.Prep(`UPDATE projects SET name = ?, suspended = ?, settings = ?, facts = ?, version = version + 1 WHERE row = ?`))
 		b.text(p.Name)
 		b.flag(p.Suspended)
-		b.text(string(settings))
+		b.text(settings)
+		b.text(facts)
 		b.int(p.Row)
 		return t.exec(b.s)
 	})

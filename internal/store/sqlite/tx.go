@@ -33,6 +33,10 @@ type tx struct {
 	woke     bool       // events were written
 	nodeMade bool       // by this transaction
 	files    []*spooled // taken over by messages of this transaction
+
+	used       []used // messages, for the day's count
+	usageSaved bool   // the count is written down by this transaction
+	dropUsage  bool
 }
 
 func (t *tx) open(w *writer) {
@@ -40,10 +44,14 @@ func (t *tx) open(w *writer) {
 	t.now = w.memo
 	t.heads, t.files, t.woke = t.heads[:0], t.files[:0], false
 	t.nodeMade = false
+	t.used, t.usageSaved, t.dropUsage = t.used[:0], false, false
 }
 
 // beforeCommit writes what is gathered per transaction.
 func (t *tx) beforeCommit() error {
+	if err := t.saveUsage(); err != nil {
+		return err
+	}
 	return t.closeSpan()
 }
 
@@ -53,6 +61,7 @@ func (t *tx) apply() {
 	t.w.memo = t.now
 	s.published.Lock()
 	s.published.tail, s.published.depth = t.now.tail, t.now.depth
+	t.countUsed()
 	s.published.Unlock()
 	s.heads.apply(t.heads)
 	for _, f := range t.files {

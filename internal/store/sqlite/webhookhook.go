@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -54,17 +55,20 @@ func (s *Store) DueHooks(ctx context.Context, d webhook.Due) (page []webhook.Hoo
 
 func dueQuery(conn *sqlite.Conn, d *webhook.Due) *sqlite.Stmt {
 	sql := `SELECT h.position, h.created_at, h.due_at, h.tries, h.message FROM webhook_hooks h INDEXED BY webhook_hooks_due
-		WHERE h.endpoint = ?1 AND h.due_at IS NOT NULL AND (?4 OR h.due_at <= ?2)
+		WHERE h.endpoint = ?1 AND h.due_at IS NOT NULL AND h.due_at <= ?2
 		AND h.position >= (SELECT discard FROM webhook_endpoints WHERE row = ?1)`
 	if d.Ordered {
-		sql += ` AND (h.message IS NULL OR h.created_at <= ?5 OR NOT EXISTS (SELECT 1 FROM webhook_hooks o INDEXED BY webhook_hooks_ordered
+		sql += ` AND (h.message IS NULL OR h.created_at <= ?4 OR NOT EXISTS (SELECT 1 FROM webhook_hooks o INDEXED BY webhook_hooks_ordered
 			WHERE o.endpoint = h.endpoint AND o.message = h.message AND o.due_at IS NOT NULL AND o.position < h.position))`
 	}
 	b := bind(conn.Prep(sql + ` ORDER BY h.due_at, h.position LIMIT ?3`))
 	b.int(d.Endpoint)
-	b.int(micros(d.Now))
+	until := micros(d.Now)
+	if d.Probe {
+		until = math.MaxInt64
+	}
+	b.int(until)
 	b.int(int64(d.Limit))
-	b.flag(d.Probe)
 	if d.Ordered {
 		b.int(micros(d.Patience))
 	}
@@ -288,6 +292,11 @@ func (t *tx) openHook(endpoint, position, message, now int64) (bool, error) {
 	return t.conn.Changes() > 0, nil
 }
 
+// hasten makes an open hook due now, if it is not yet.
+func (t *tx) hasten(endpoint, position, now int64) error {
+	return t.exec(bindInt(t.conn.Prep(`UPDATE webhook_hooks SET due_at = ?1 WHERE endpoint = ?2 AND position = ?3 AND due_at > ?1`), now, endpoint, position))
+}
+
 // ReopenHook makes a hook due now.
 func (s *Store) ReopenHook(ctx context.Context, owner mail.Owner, id mail.ID, now time.Time, once *mail.Once, answer func(webhook.Delivery) mail.Answer) (d webhook.Delivery, err error) {
 	err = s.write(ctx, func(t *tx) error {
@@ -312,7 +321,7 @@ func (s *Store) ReopenHook(ctx context.Context, owner mail.Owner, id mail.ID, no
 		if opened {
 			err = t.moveBacklog(endpoint, 1)
 		} else {
-			err = t.exec(bindInt(t.conn.Prep(`UPDATE webhook_hooks SET due_at = ? WHERE endpoint = ? AND position = ?`), micros(now), endpoint, position))
+			err = t.hasten(endpoint, position, micros(now))
 		}
 		if err != nil {
 			return err
@@ -346,6 +355,10 @@ func (s *Store) ReplayHooks(ctx context.Context, j job.Job, endpoint int64, hook
 			}
 			if opened {
 				added++
+				continue
+			}
+			if err := t.hasten(endpoint, hooks[i].Position, micros(now)); err != nil {
+				return err
 			}
 		}
 		kept := j

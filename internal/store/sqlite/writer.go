@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"zombiezen.com/go/sqlite"
+
+	"github.com/postroad/postroad/internal/audit"
+	"github.com/postroad/postroad/internal/submit"
 )
 
 const (
@@ -46,8 +49,22 @@ type writer struct {
 	spare   []*op // the last group's slice, used again
 	tx      tx
 	memo    memory       // what the writer knows without asking; changed by commits only
+	usage   usage        // what was accepted per day; likewise
 	ops     atomic.Int64 // answered
 	commits atomic.Int64
+	since   atomic.Int64 // Unix nanoseconds when the group that runs was taken; 0: none runs
+}
+
+// Strain tells how many writes wait and how long the commit that runs has taken so far.
+func (s *Store) Strain() submit.Strain {
+	w := s.writer
+	w.mu.Lock()
+	out := submit.Strain{Waiting: len(w.queue)}
+	w.mu.Unlock()
+	if since := w.since.Load(); since != 0 {
+		out.Behind = time.Duration(time.Now().UnixNano() - since)
+	}
+	return out
 }
 
 // op is one whole fact to be written. run may be called again after a rollback, so it
@@ -74,6 +91,9 @@ var opPool = sync.Pool{New: func() any { return &op{done: make(chan struct{}, 1)
 func (s *Store) write(ctx context.Context, run func(*tx) error) error {
 	if !s.ready.Load() {
 		return errSchema
+	}
+	if note := audit.From(ctx); note != nil {
+		return s.writeNoted(ctx, note, run)
 	}
 	return s.writer.do(ctx, run, false)
 }
@@ -176,6 +196,8 @@ func (w *writer) close() {
 
 // serve commits a group, with what comes in while it is being worked on, and answers.
 func (w *writer) serve(group []*op) {
+	w.since.Store(time.Now().UnixNano())
+	defer w.since.Store(0)
 	group, err := w.commitGroup(group)
 	switch {
 	case err == nil:

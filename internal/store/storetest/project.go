@@ -12,7 +12,7 @@ import (
 func (w *world) project(name string) project.Project {
 	w.Helper()
 	p, err := w.s.CreateProject(w.ctx, project.Project{ID: mail.NewID(w.now), Name: name, CreatedAt: w.now,
-		Settings: project.Settings{DefaultFrom: "Acme <hello@acme.test>", AllowedDomains: []string{"acme.test"}}})
+		Settings: project.Settings{DefaultFrom: "Acme <hello@acme.test>", AllowedDomains: []string{"acme.test"}}}, nil, nil)
 	w.must(err)
 	return p
 }
@@ -37,7 +37,7 @@ func shown(k project.Key) string {
 var projectClauses = []clause{
 	{"projects are made, found and changed", func(w *world) {
 		p := w.project("default")
-		_, err := w.s.CreateProject(w.ctx, project.Project{ID: mail.NewID(w.now), Name: "default", CreatedAt: w.now})
+		_, err := w.s.CreateProject(w.ctx, project.Project{ID: mail.NewID(w.now), Name: "default", CreatedAt: w.now}, nil, nil)
 		w.wantErr(err, mail.ErrExists)
 		byName, err := w.s.ProjectByName(w.ctx, "default")
 		w.must(err)

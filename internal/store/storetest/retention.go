@@ -22,7 +22,7 @@ func (w *world) keeps(content, events int) project.Project {
 	settings := project.DefaultSettings()
 	settings.ContentDays, settings.EventDays = content, events
 	id := mail.NewID(w.now)
-	p, err := w.s.CreateProject(w.ctx, project.Project{ID: id, Name: id.Text("p"), Settings: settings, CreatedAt: w.now})
+	p, err := w.s.CreateProject(w.ctx, project.Project{ID: id, Name: id.Text("p"), Settings: settings, CreatedAt: w.now}, nil, nil)
 	w.must(err)
 	w.owner = mail.Owner{Project: p.Row, Env: mail.Live}
 	return p

@@ -33,9 +33,8 @@ func ordered(e *webhook.Endpoint) { e.Ordering = webhook.OrderPerMessage }
 
 // wantsAll plans as the service does.
 type wantsAll struct {
-	w    *world
-	all  []webhook.Endpoint
-	seen *[]int64
+	w   *world
+	all []webhook.Endpoint
 }
 
 func (p wantsAll) Wants(mail.Owner, mail.EventType) bool { return true }
