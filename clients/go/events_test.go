@@ -166,6 +166,7 @@ func TestAContextEndsFollowingWithoutAnError(t *testing.T) {
 		server := postroadtest.New()
 		server.Fail("GET", "", postroadtest.ErrReset)
 		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
 		failures := 0
 		for _, err := range server.Client().Events.Follow(ctx, postroad.EventFilter{}) {
 			if failures++; err == nil {
@@ -187,6 +188,7 @@ func FuzzStream(f *testing.F) {
 		server := postroadtest.New()
 		server.Answer("GET", "/v1/events/stream", 200, body)
 		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
 		defer cancel()
 		last := int64(0)
 		for e, err := range server.Client().Events.Stream(ctx, postroad.EventFilter{}) {

@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,7 +30,7 @@ const (
 
 // rare are operations that cost a hundred times what others do (keys of RSA, slow hashes), by
 // how many of a hundred requests to them are made.
-var rare = map[string]int{"createDomain": 25, "rotateDKIM": 25, "login": 10, "createSession": 10, "setup": 10, "importSuppressions": 30}
+var rare = map[string]int{"createDomain": 25, "rotateDKIM": 25, "logIn": 10, "setUp": 10, "changePassword": 10, "importSuppressions": 30}
 
 func setting(name string, other int) int {
 	if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
@@ -61,7 +60,6 @@ func run(t *testing.T, s *stage, n int) map[int]int {
 	seed := uint64(setting("POSTROAD_TEST_SEED", int(time.Now().UnixNano()&0xffffff)))
 	t.Logf("POSTROAD_TEST_SEED=%d", seed)
 	known, ops := s.known(), operations()
-	slices.SortFunc(ops, func(a, b operation) int { return strings.Compare(a.id, b.id) })
 	f := &fuzzing{t: t, p: s.p, known: known, statuses: map[int]int{}, reached: map[string]int{}, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 	began := time.Now()
@@ -97,7 +95,7 @@ var words = []string{"a", "Ada", "hello@acme.test", "ada@example.com", "receipt"
 func (s *stage) known() *known {
 	return &known{all: map[string][]string{"messages": {s.delivered(), s.scheduled(), s.delivered(), s.scheduled()}, "templates": {"welcome", "otp-code", s.draft()},
 		"domains": {"acme.test", s.domain(), s.signing()}, "suppressions": {s.suppressed("suppressions")}, "unsubscribes": {s.suppressed("unsubscribes")}, "erasures": {s.erasure()},
-		"api-keys": {s.key(), s.key()}, "jobs": {s.job()}, "webhooks": {s.webhook(), s.webhook()}, "webhook-deliveries": {s.hook()},
+		"api-keys": {s.key(), s.key()}, "jobs": {s.job()}, "webhooks": {s.webhook(), s.webhook()}, "webhook-deliveries": {s.hook()}, "events": {s.event()}, "projects": {s.project(), s.suspended()},
 		"n": {"0", "1"}, "version": {"1", "2", "draft", "published"}, "selector": {"s1", "s9"}, "token": {s.link()}}}
 }
 
@@ -188,6 +186,6 @@ func read(res *http.Response) ([]byte, error) {
 // restore puts back what a request may have changed for all that follow.
 func (f *fuzzing) restore(g *generated) {
 	if g.op.method == "PATCH" && strings.HasPrefix(g.op.path, "/v1/project") {
-		_, _ = f.p.Do("PATCH", "/v1/project", harness.TestKey, []byte(`{"rate_limit":null,"strict_fields":false,"allowed_domains":null}`))
+		_, _ = f.p.Do("PATCH", "/v1/project", harness.TestKey, []byte(`{"rate_limit":null,"strict_fields":false,"allowed_domains":null,"daily_messages":null}`))
 	}
 }

@@ -3,7 +3,9 @@ package contract
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -20,10 +22,13 @@ type stage struct {
 	count atomic.Int64
 }
 
+// password is the one the examples have, of the console's first user.
+const password = "correct horse battery"
+
 func open(t testing.TB, env ...string) *stage {
 	t.Helper()
 	world := harness.OpenWorld(t)
-	p := harness.Start(t, harness.Options{Env: world.Env(append([]string{"POSTROAD_LOG_LEVEL", "warn"}, env...)...)})
+	p := harness.Start(t, harness.Options{Env: world.Env(append([]string{"POSTROAD_LOG_LEVEL", "warn", "POSTROAD_ADMIN_PASSWORD", password}, env...)...)})
 	if err := world.Verify(p, "acme.test", "ed25519"); err != nil {
 		t.Fatal(err)
 	}
@@ -116,6 +121,29 @@ func (s *stage) hook() string {
 	return ""
 }
 
+func (s *stage) project() string {
+	return s.do("POST", "/v1/projects", `{"name":"`+s.fresh("p")+`"}`)["project_id"].(string)
+}
+
+func (s *stage) suspended() string {
+	id := s.project()
+	s.do("POST", "/v1/projects/"+id+"/suspend", `{"reason":"x"}`)
+	return id
+}
+
+// session logs in, and gives the cookie and the session's id.
+func (s *stage) session() (cookie, id string) {
+	s.t.Helper()
+	a := s.p.Must(s.t, http.StatusCreated, "POST", "/v1/session", "", map[string]any{"password": password})
+	cookie, _, _ = strings.Cut(a.Header.Get("Set-Cookie"), ";")
+	return cookie, a.Text(s.t, "session_id")
+}
+
+func (s *stage) event() string {
+	s.message("")
+	return s.do("GET", "/v1/events?wait=10", "")["data"].([]any)[0].(map[string]any)["id"].(string)
+}
+
 var hosted = regexp.MustCompile(`/f/([A-Za-z0-9_-]+)`)
 
 // link is the token of a hosted file.
@@ -125,12 +153,13 @@ func (s *stage) link() string {
 	return hosted.FindStringSubmatch(content["html"].(string))[1]
 }
 
-// operations are those of the document.
+// operation is one of the document.
 type operation struct {
 	id, method, path string
 	fields           map[string]any
 }
 
+// operations are all of them, by their ids.
 func operations() (all []operation) {
 	for path, item := range contract.Load().Root["paths"].(map[string]any) {
 		for method, op := range item.(map[string]any) {
@@ -138,5 +167,6 @@ func operations() (all []operation) {
 			all = append(all, operation{fields["operationId"].(string), strings.ToUpper(method), path, fields})
 		}
 	}
+	slices.SortFunc(all, func(a, b operation) int { return strings.Compare(a.id, b.id) })
 	return all
 }

@@ -61,11 +61,11 @@ type house struct {
 	limits *project.Limits
 	hooks  *webhook.Service
 
+	streamTime, streamBeat time.Duration
 	sessions               *project.Sessions
 	pressure               *submit.Pressure
 	room                   submit.Room
 	strain                 submit.Strain
-	streamTime, streamBeat time.Duration
 }
 
 // still is a clock that moves when it is told to.
