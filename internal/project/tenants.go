@@ -131,31 +131,39 @@ func (a *Access) ChangeProject(ctx context.Context, ref string, ifVersion int64,
 // Suspend stops a project's sending: what it hands in is refused, on this node at once and
 // on others within a second. What was accepted goes on. Suspending again changes the reason.
 func (a *Access) Suspend(ctx context.Context, ref, reason string) (Project, error) {
-	p, err := a.FindProject(ctx, ref)
-	if err != nil {
-		return Project{}, err
-	}
 	reason = strings.TrimSpace(reason)
 	if len(reason) > 500 || strings.ContainsFunc(reason, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return Project{}, mail.Faults{{Code: "too_long", Field: "reason", Pointer: "#/reason", Message: "A reason has at most 500 characters, in one line."}}
 	}
-	next := p
-	next.Suspended, next.SuspendedReason = true, reason
-	if !p.Suspended {
-		next.SuspendedAt = a.now()
-	}
-	return a.storeProject(ctx, p, next, p.Version)
+	return a.alter(ctx, ref, func(p *Project) {
+		if !p.Suspended {
+			p.SuspendedAt = a.now()
+		}
+		p.Suspended, p.SuspendedReason = true, reason
+	})
 }
 
 // Resume lets a suspended project send again.
 func (a *Access) Resume(ctx context.Context, ref string) (Project, error) {
-	p, err := a.FindProject(ctx, ref)
-	if err != nil || !p.Suspended {
-		return p, err
+	return a.alter(ctx, ref, func(p *Project) { p.Suspended, p.SuspendedReason, p.SuspendedAt = false, "", time.Time{} })
+}
+
+// alter changes a project whatever its version; who was overtaken looks again.
+func (a *Access) alter(ctx context.Context, ref string, change func(*Project)) (Project, error) {
+	for try := 0; ; try++ {
+		p, err := a.FindProject(ctx, ref)
+		if err != nil {
+			return Project{}, err
+		}
+		next := p
+		if change(&next); next.Suspended == p.Suspended && next.SuspendedReason == p.SuspendedReason {
+			return p, nil
+		}
+		kept, err := a.storeProject(ctx, p, next, p.Version)
+		if !errors.Is(err, mail.ErrStale) || try == 10 {
+			return kept, err
+		}
 	}
-	next := p
-	next.Suspended, next.SuspendedReason, next.SuspendedAt = false, "", time.Time{}
-	return a.storeProject(ctx, p, next, p.Version)
 }
 
 // DeleteProject takes a project away. It must be suspended, so that nothing comes in any
