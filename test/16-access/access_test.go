@@ -3,6 +3,9 @@ package access
 import (
 	"encoding/json"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -73,6 +76,19 @@ func TestTheLinkThatAStartPrintsOpensTheConsoleOnceAndTheSessionOutlivesAKill(t 
 	p.Must(t, 401, "GET", "/v1/me", "", nil, "Cookie", session)
 	again := cookie(t, p.Must(t, 201, "POST", "/v1/session", "", map[string]any{"password": password}))
 	p.Must(t, 200, "GET", "/v1/me", "", nil, "Cookie", again)
+
+	// Who forgot it sets another on the server, while it runs.
+	binary, err := harness.Binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := exec.Command(binary, "console", "password")
+	set.Env, set.Stdin = append(os.Environ(), "POSTROAD_DATA_DIR="+filepath.Join(p.Dir, "data")), strings.NewReader("another long one\n")
+	if out, err := set.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	p.Must(t, 401, "GET", "/v1/me", "", nil, "Cookie", again)
+	p.Must(t, 201, "POST", "/v1/session", "", map[string]any{"password": "another long one"})
 	if strings.Contains(p.Log(), password) || strings.Contains(p.Log(), strings.TrimPrefix(session, "postroad=")) {
 		t.Error("the log has a password or a session")
 	}

@@ -26,14 +26,13 @@ var answers = map[string]any{
 	"SuppressionHistory": postroad.SuppressionEvent{}, "Job": postroad.Job{}, "Me": postroad.Me{}, "Project": postroad.Project{}, "APIKey": postroad.APIKey{},
 	"Erasure": postroad.Erasure{}, "Health": postroad.HealthReport{}, "Fault": postroad.FieldError{}, "Warning": postroad.Warning{},
 	"Webhook": postroad.Webhook{}, "WebhookSecret": postroad.WebhookSecret{}, "WebhookTry": postroad.WebhookTry{}, "WebhookDelivery": postroad.WebhookDelivery{},
-	"WebhookTest": postroad.WebhookTest{}, "WebhookReplayCount": postroad.ReplayCount{}, "WebhookStats": postroad.WebhookStats{}, "EventType": postroad.EventTypeInfo{},
+	"WebhookTest": postroad.WebhookTest{}, "WebhookReplayCount": postroad.ReplayCount{}, "WebhookStats": postroad.WebhookStats{}, "EventType": postroad.EventTypeInfo{}, "Usage": postroad.Usage{}, "AuditEntry": postroad.AuditEntry{},
 }
 
 // beyond are fields that a Go type has for several answers at once, or for what is being built.
 var beyond = map[string][]string{
-	"APIKey":  {"secret", "old_key_id", "old_expires_at", "daily_messages", "replaced_by"},
+	"APIKey":  {"secret", "old_key_id", "old_expires_at"},
 	"Webhook": {"secret", "replay_job_id"},
-	"Project": {"daily_messages", "suspended_reason", "suspended_at", "live_enabled"},
 }
 
 // A field the server does not have is a mistake in a client: it would be empty for ever.
