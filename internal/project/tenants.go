@@ -131,31 +131,48 @@ func (a *Access) ChangeProject(ctx context.Context, ref string, ifVersion int64,
 // Suspend stops a project's sending: what it hands in is refused, on this node at once and
 // on others within a second. What was accepted goes on. Suspending again changes the reason.
 func (a *Access) Suspend(ctx context.Context, ref, reason string) (Project, error) {
-	p, err := a.FindProject(ctx, ref)
-	if err != nil {
-		return Project{}, err
-	}
 	reason = strings.TrimSpace(reason)
 	if len(reason) > 500 || strings.ContainsFunc(reason, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return Project{}, mail.Faults{{Code: "too_long", Field: "reason", Pointer: "#/reason", Message: "A reason has at most 500 characters, in one line."}}
 	}
-	next := p
-	next.Suspended, next.SuspendedReason = true, reason
-	if !p.Suspended {
-		next.SuspendedAt = a.now()
-	}
-	return a.storeProject(ctx, p, next, p.Version)
+	return a.turn(ctx, ref, func(p *Project) bool {
+		if !p.Suspended {
+			p.SuspendedAt = a.now()
+		}
+		p.Suspended, p.SuspendedReason = true, reason
+		return true
+	})
 }
 
 // Resume lets a suspended project send again.
 func (a *Access) Resume(ctx context.Context, ref string) (Project, error) {
-	p, err := a.FindProject(ctx, ref)
-	if err != nil || !p.Suspended {
-		return p, err
+	return a.turn(ctx, ref, func(p *Project) bool {
+		was := p.Suspended
+		p.Suspended, p.SuspendedReason, p.SuspendedAt = false, "", time.Time{}
+		return was
+	})
+}
+
+// turns bounds how often somebody else's change may come in between.
+const turns = 10
+
+// turn changes a project whatever version it has: an order to stop must not fail because
+// somebody edits at the same time. False from change: there is nothing to do.
+func (a *Access) turn(ctx context.Context, ref string, change func(*Project) bool) (Project, error) {
+	for n := 1; ; n++ {
+		p, err := a.FindProject(ctx, ref)
+		if err != nil {
+			return Project{}, err
+		}
+		next := p
+		if !change(&next) {
+			return p, nil
+		}
+		kept, err := a.storeProject(ctx, p, next, p.Version)
+		if !errors.Is(err, mail.ErrStale) || n == turns {
+			return kept, err
+		}
 	}
-	next := p
-	next.Suspended, next.SuspendedReason, next.SuspendedAt = false, "", time.Time{}
-	return a.storeProject(ctx, p, next, p.Version)
 }
 
 // DeleteProject takes a project away. It must be suspended, so that nothing comes in any
