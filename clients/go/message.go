@@ -333,22 +333,48 @@ type Actions struct {
 	SendNow    bool `json:"send_now"`
 }
 
-// TimelineEvent is a line of a message's timeline. What its type adds stands in
-// [Response.Raw].
+// TimelineEvent is a line of a message's timeline. Behind Summary stands what only some
+// types have.
 type TimelineEvent struct {
 	Response
-	EventID       string    `json:"event_id"`
-	Type          string    `json:"type"`
-	Sequence      int       `json:"sequence"`
-	At            time.Time `json:"at"`
-	Recipient     string    `json:"recipient"`
-	RecipientID   string    `json:"recipient_id"`
-	Summary       string    `json:"summary"`
-	AttemptID     string    `json:"attempt_id"`
-	NextAttemptAt time.Time `json:"next_attempt_at"`
-	Reply         *Reply    `json:"reply"`
-	Class         string    `json:"class"`
-	Bounce        *Bounce   `json:"bounce"`
+	EventID     string    `json:"event_id"`
+	Type        string    `json:"type"`
+	Sequence    int       `json:"sequence"`
+	At          time.Time `json:"at"`
+	Recipient   string    `json:"recipient"`
+	RecipientID string    `json:"recipient_id"`
+	Summary     string    `json:"summary"`
+
+	PreviousStatus string       `json:"previous_status"`
+	Via            string       `json:"via"`
+	APIKeyID       string       `json:"api_key_id"`
+	AcceptMS       *int64       `json:"accept_ms"`
+	ScheduledTime  time.Time    `json:"scheduled_time"`
+	ExpiresAt      time.Time    `json:"expires_at"`
+	Site           string       `json:"site"`
+	Pool           string       `json:"pool"`
+	Source         string       `json:"source"`
+	MXHost         string       `json:"mx_host"`
+	TLS            *TLS         `json:"tls"`
+	Attempt        int          `json:"attempt"`
+	AttemptID      string       `json:"attempt_id"`
+	AttemptsLeft   *int         `json:"attempts_left"`
+	NextAttemptAt  time.Time    `json:"next_attempt_at"`
+	DeliveryMS     *int64       `json:"delivery_ms"`
+	Reply          *Reply       `json:"reply"`
+	Class          string       `json:"class"`
+	Bounce         *Bounce      `json:"bounce"`
+	Suppression    *Suppressing `json:"suppression"`
+	SuppressionID  string       `json:"suppression_id"`
+	Reason         string       `json:"reason"`
+	By             string       `json:"by"`
+	SupersededBy   string       `json:"superseded_by"`
+	FeedbackType   string       `json:"feedback_type"`
+	Method         string       `json:"method"` // of an unsubscribe
+	Topic          string       `json:"topic"`
+	Machine        *bool        `json:"machine"` // of opens and clicks: no person did it
+	UserAgent      string       `json:"user_agent"`
+	URL            string       `json:"url"`
 }
 
 // DeliveryAttempt is one SMTP conversation about one recipient.

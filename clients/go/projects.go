@@ -142,7 +142,7 @@ func (p *Projects) Update(ctx context.Context, id string, change ProjectChange, 
 	return call[Project](ctx, p.c, http.MethodPatch, at("projects", id), change, options)
 }
 
-// Delete removes one.
+// Delete removes one that is suspended; [ErrConflict] while it is not.
 func (p *Projects) Delete(ctx context.Context, id string, options ...CallOption) error {
 	return nothing(ctx, p.c, http.MethodDelete, at("projects", id), nil, options)
 }

@@ -169,9 +169,9 @@ func (t *Templates) Version(ctx context.Context, template, version string) (*Tem
 	return call[TemplateVersion](ctx, t.c, http.MethodGet, at("templates", template, "versions", version), nil, nil)
 }
 
-// NewDraft is a new version; what is not set stays as it was in BasedOn.
+// NewDraft is a new version.
 type NewDraft struct {
-	BasedOn int `json:"based_on,omitempty"` // 0: the newest
+	BasedOn int `json:"based_on,omitempty"` // the version whose parts hold where this one says nothing; 0: none
 	TemplateContent
 }
 

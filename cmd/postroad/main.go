@@ -21,16 +21,17 @@ import (
 type commands struct {
 	Config string `name:"config" short:"c" env:"POSTROAD_CONFIG" type:"path" placeholder:"FILE" help:"Settings file (default ./postroad.yaml when it is there)."`
 
-	Serve   serveCommand   `cmd:"" help:"Run everything: HTTP API and console, delivery."`
-	Key     keyCommands    `cmd:"" help:"API keys."`
-	Send    sendCommand    `cmd:"" help:"Send a message through the API."`
-	Sink    sinkCommand    `cmd:"" help:"Run a scripted mail exchanger for your own tests."`
-	Doctor  doctorCommand  `cmd:"" help:"Check what would stop mail, each fault with its fix."`
-	Setting settingCommand `cmd:"" name:"config" help:"The settings."`
-	Migrate migrateCommand `cmd:"" help:"The database's schema."`
-	Backup  backupCommand  `cmd:"" help:"Copy the data directory into one file, while it is served or not."`
-	Restore restoreCommand `cmd:"" help:"Unpack a backup into an empty data directory."`
-	Version versionCommand `cmd:"" help:"Print version, commit and Go version."`
+	Serve   serveCommand    `cmd:"" help:"Run everything: HTTP API and console, delivery."`
+	Key     keyCommands     `cmd:"" help:"API keys."`
+	Console consoleCommands `cmd:"" help:"The console's login."`
+	Send    sendCommand     `cmd:"" help:"Send a message through the API."`
+	Sink    sinkCommand     `cmd:"" help:"Run a scripted mail exchanger for your own tests."`
+	Doctor  doctorCommand   `cmd:"" help:"Check what would stop mail, each fault with its fix."`
+	Setting settingCommand  `cmd:"" name:"config" help:"The settings."`
+	Migrate migrateCommand  `cmd:"" help:"The database's schema."`
+	Backup  backupCommand   `cmd:"" help:"Copy the data directory into one file, while it is served or not."`
+	Restore restoreCommand  `cmd:"" help:"Unpack a backup into an empty data directory."`
+	Version versionCommand  `cmd:"" help:"Print version, commit and Go version."`
 }
 
 // surroundings is what a command may touch of the world; tests hand in their own.

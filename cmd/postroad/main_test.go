@@ -90,6 +90,23 @@ func TestAKeyIsMadeWithoutAServerAndNothingElseIsOnStdout(t *testing.T) {
 	}
 }
 
+func TestTheConsolesPasswordIsReadFromStandardInput(t *testing.T) {
+	t.Parallel()
+	environ := []string{"POSTROAD_DATA_DIR=" + filepath.Join(t.TempDir(), "data")}
+	if got := runCommand(t, environ, "correct horse battery\n", "console", "password"); got.code != 0 || got.stderr != "" || strings.Contains(got.stdout, "horse") {
+		t.Errorf("%+v", got)
+	}
+	if again := runCommand(t, environ, "staple battery horse", "console", "password"); again.code != 0 {
+		t.Errorf("%+v", again)
+	}
+	if short := runCommand(t, environ, "short\n", "console", "password"); short.code != 1 || !strings.Contains(short.stderr, "at least 8") {
+		t.Errorf("%+v", short)
+	}
+	if none := runCommand(t, environ, "", "console", "password"); none.code != 2 {
+		t.Errorf("%+v", none)
+	}
+}
+
 func TestMigrateStatusMakesNothing(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")

@@ -21,6 +21,7 @@ type local struct {
 	settings *config.Settings
 	store    store.Store
 	access   *project.Access
+	sessions *project.Sessions // of the server; nil in a command
 	now      func() time.Time
 	log      *slog.Logger
 }
@@ -69,6 +70,14 @@ func (l *local) close() error { return l.store.Close() }
 
 func (l *local) createKey(ctx context.Context, n NewKey) (MadeKey, error) {
 	return makeKey(ctx, l.access, l.store, n, l.now())
+}
+
+func (l *local) setPassword(ctx context.Context, password string) error {
+	sessions := l.sessions
+	if sessions == nil {
+		sessions = project.NewSessions(project.SessionsOptions{Store: l.store, Now: l.now, Log: l.log})
+	}
+	return sessions.ResetPassword(ctx, password)
 }
 
 func (l *local) schema(ctx context.Context) (s Schema, err error) {

@@ -52,6 +52,11 @@ func CreateKey(ctx context.Context, s *config.Settings, n NewKey) (made MadeKey,
 	return made, err
 }
 
+// SetPassword sets the password of the console's first user, or makes them.
+func SetPassword(ctx context.Context, s *config.Settings, password string) error {
+	return asOperator(ctx, s, true, func(op operator) error { return op.setPassword(ctx, password) })
+}
+
 // ReadSchema tells the schema on disk and this version's.
 func ReadSchema(ctx context.Context, s *config.Settings) (schema Schema, err error) {
 	err = asOperator(ctx, s, false, func(op operator) error {

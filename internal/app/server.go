@@ -58,7 +58,6 @@ type server struct {
 	jobs     *job.Service
 	visits   *visit.Gatherer
 	events   *eventlog.Service
-	sessions *project.Sessions
 	pressure *submit.Pressure
 	queue    *queue.Queue
 	library  *render.Library

@@ -75,6 +75,7 @@ func listenSocket(dataDir string) (net.Listener, func(), error) {
 // operator is what the socket offers, by a running server or by an opened store.
 type operator interface {
 	createKey(ctx context.Context, n NewKey) (MadeKey, error)
+	setPassword(ctx context.Context, password string) error
 	schema(ctx context.Context) (Schema, error)
 	examine(ctx context.Context, offline bool) ([]Check, error)
 	backup(ctx context.Context, to io.Writer) error
@@ -95,6 +96,17 @@ func socketHandler(op operator) http.Handler {
 		}
 		made, err := op.createKey(r.Context(), n)
 		answerSocket(w, made, err)
+	})
+	mux.HandleFunc("POST /password", func(w http.ResponseWriter, r *http.Request) {
+		var n newPassword
+		text, err := io.ReadAll(io.LimitReader(r.Body, 64<<10))
+		if err == nil {
+			err = json.Unmarshal(text, &n)
+		}
+		if err == nil {
+			err = op.setPassword(r.Context(), n.Password)
+		}
+		answerSocket(w, struct{}{}, err)
 	})
 	mux.HandleFunc("GET /schema", func(w http.ResponseWriter, r *http.Request) {
 		s, err := op.schema(r.Context())
@@ -197,6 +209,15 @@ func faultOf(res *http.Response) error {
 func (r *remote) createKey(ctx context.Context, n NewKey) (made MadeKey, err error) {
 	err = r.call(ctx, http.MethodPost, "/keys", n, &made)
 	return made, err
+}
+
+// newPassword is the order to set the console's.
+type newPassword struct {
+	Password string `json:"password"`
+}
+
+func (r *remote) setPassword(ctx context.Context, password string) error {
+	return r.call(ctx, http.MethodPost, "/password", newPassword{password}, &struct{}{})
 }
 
 func (r *remote) schema(ctx context.Context) (s Schema, err error) {

@@ -13,14 +13,19 @@ import (
 
 // fakeOperator answers as it is told and remembers what it was asked.
 type fakeOperator struct {
-	asked NewKey
-	err   error
-	early error // of a backup that does not begin
+	asked    NewKey
+	password string
+	err      error
+	early    error // of a backup that does not begin
 }
 
 func (f *fakeOperator) createKey(_ context.Context, n NewKey) (MadeKey, error) {
 	f.asked = n
 	return MadeKey{ID: "key_12345678", Secret: "sk_test_…"}, f.err
+}
+func (f *fakeOperator) setPassword(_ context.Context, password string) error {
+	f.password = password
+	return f.err
 }
 func (f *fakeOperator) backup(_ context.Context, to io.Writer) error {
 	if f.early != nil {
@@ -75,6 +80,9 @@ func TestTheSocketCarriesTheOperatorsOrders(t *testing.T) {
 			made, err := r.createKey(t.Context(), NewKey{Project: "default", Env: "live", Scopes: []string{"send"}, Name: "ci", ExpiresIn: 3600})
 			if err != nil || made.Secret != "sk_test_…" || op.asked.Name != "ci" || op.asked.ExpiresIn != 3600 || op.asked.Scopes[0] != "send" {
 				t.Errorf("%+v, %v; asked %+v", made, err, op.asked)
+			}
+			if err := r.setPassword(t.Context(), "correct horse"); err != nil || op.password != "correct horse" {
+				t.Errorf("%v; asked %q", err, op.password)
 			}
 			if s, err := r.schema(t.Context()); err != nil || s != (Schema{2, 3}) {
 				t.Errorf("%+v, %v", s, err)

@@ -152,6 +152,14 @@ func TestAnEventWithoutItsMessageStillHasAnEnvelope(t *testing.T) {
 	}
 }
 
+func TestARotatedKeyIsToldWithTheOneBefore(t *testing.T) {
+	t.Parallel()
+	_, data := open(t, sample(t, mail.EventKeyRotated))
+	if data["previous_key_id"] != "key_a1b2c3d4" || data["old_expires_at"] != "2026-04-20T14:30:00.827Z" || data["api_key"].(map[string]any)["key_id"] != "key_m4t8w2pd" {
+		t.Errorf("data: %v", data)
+	}
+}
+
 // What was recorded before events carried facts still tells what it can.
 func TestOldEventsAreToldByWhatTheyHave(t *testing.T) {
 	t.Parallel()

@@ -43,19 +43,18 @@ type (
 		Name   string `json:"name,omitzero"`
 	}
 	keyFacts struct {
-		ID           string   `json:"key_id"`
-		Object       string   `json:"object"`
-		Name         string   `json:"name"`
-		Prefix       *string  `json:"prefix" doc:"How its secret begins."`
-		Environment  *string  `json:"environment"`
-		Scopes       []string `json:"scopes"`
-		AllowedFrom  []string `json:"allowed_from"`
-		IPAllowlist  []string `json:"ip_allowlist"`
-		Enabled      *bool    `json:"enabled"`
-		CreatedBy    *string  `json:"created_by"`
-		CreatedAt    *stamp   `json:"created_at"`
-		ExpiresAt    *stamp   `json:"expires_at"`
-		OldExpiresAt *stamp   `json:"old_expires_at,omitzero" doc:"Of a rotated key: until when the secret before it works."`
+		ID          string   `json:"key_id"`
+		Object      string   `json:"object"`
+		Name        string   `json:"name"`
+		Prefix      *string  `json:"prefix" doc:"How its secret begins."`
+		Environment *string  `json:"environment"`
+		Scopes      []string `json:"scopes"`
+		AllowedFrom []string `json:"allowed_from"`
+		IPAllowlist []string `json:"ip_allowlist"`
+		Enabled     *bool    `json:"enabled"`
+		CreatedBy   *string  `json:"created_by"`
+		CreatedAt   *stamp   `json:"created_at"`
+		ExpiresAt   *stamp   `json:"expires_at"`
 	}
 	// WebhookFacts is a webhook as events tell of it.
 	WebhookFacts struct {
@@ -173,6 +172,11 @@ type (
 		Key keyFacts  `json:"api_key"`
 		By  actorData `json:"by"`
 	}
+	rotatedData struct {
+		keyData      `json:",inline"`
+		PreviousID   *string `json:"previous_key_id" doc:"The key that was rotated."`
+		OldExpiresAt *stamp  `json:"old_expires_at" doc:"Until when that one works."`
+	}
 	webhookData struct {
 		Webhook WebhookFacts `json:"webhook"`
 		Summary *string      `json:"summary" doc:"What happened, in a sentence."`
@@ -194,7 +198,7 @@ var objectData = map[mail.EventType]func(*writing) (any, error){
 	mail.EventDomainDeleted:      aboutDomain,
 	mail.EventTemplatePublished:  aboutTemplate,
 	mail.EventKeyCreated:         aboutKey,
-	mail.EventKeyRotated:         aboutKey,
+	mail.EventKeyRotated:         aboutRotation,
 	mail.EventKeyRevoked:         aboutKey,
 	mail.EventKeyExpiring:        aboutKey,
 	mail.EventWebhookFailing:     aboutWebhook,
@@ -257,6 +261,16 @@ func aboutKey(w *writing) (any, error) {
 	f := keyFacts{ID: d.Object, Object: "api_key", Name: d.Summary, Scopes: []string{}, AllowedFrom: []string{}, IPAllowlist: []string{}}
 	err := w.readFacts(&f)
 	return keyData{f, actorOf(d.By)}, err
+}
+
+// aboutRotation: the key is the new one.
+func aboutRotation(w *writing) (any, error) {
+	d := &w.e.Detail
+	about, err := aboutKey(w)
+	if err != nil {
+		return nil, err
+	}
+	return rotatedData{about.(keyData), orNull(d.Previous), stampPtr(d.ExpiresAt)}, nil
 }
 
 func aboutWebhook(w *writing) (any, error) {

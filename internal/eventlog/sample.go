@@ -108,6 +108,10 @@ func (s *sampling) object() {
 	case mail.EventKeyCreated, mail.EventKeyRotated, mail.EventKeyRevoked, mail.EventKeyExpiring:
 		k := project.Key{ID: "m4t8w2pd", Env: s.owner.Env, Name: "api-prod", Prefix: "sk_" + s.owner.Env.String() + "_m4t8w2pd", Scopes: []string{"messages.send"},
 			CreatedBy: d.By, CreatedAt: before, ExpiresAt: s.now.Add(14 * 24 * time.Hour)}
+		if kind == mail.EventKeyRotated {
+			end := s.now.Add(24 * time.Hour)
+			d.Previous, d.ExpiresAt = "key_a1b2c3d4", &end
+		}
 		if kind == mail.EventKeyRevoked {
 			k.RevokedAt = s.now
 		}

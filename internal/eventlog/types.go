@@ -50,7 +50,7 @@ var described = []struct {
 	{mail.EventDomainDeleted, "A sending domain was removed.", domainData{}},
 	{mail.EventTemplatePublished, "Another version of a template is the one sent from now on.", templateData{}},
 	{mail.EventKeyCreated, "An API key was made.", keyData{}},
-	{mail.EventKeyRotated, "An API key has a new secret; the old one works a while longer.", keyData{}},
+	{mail.EventKeyRotated, "An API key was made that follows another; the old one works a while longer.", rotatedData{}},
 	{mail.EventKeyRevoked, "An API key works no more.", keyData{}},
 	{mail.EventKeyExpiring, "An API key will expire: told 14, 3 and 1 days before.", keyData{}},
 	{mail.EventWebhookFailing, "A webhook has been failing for an hour, a day, or four days. Told to the project's other webhooks.", webhookData{}},

@@ -34,8 +34,13 @@ func (c *Call) Flow(contentType string, lasts time.Duration) *Flow {
 var unbuffered = []string{"no"} // of X-Accel-Buffering: a proxy passes on what comes as it comes
 
 // Patience gives a call that waits more time than others have: the server's deadlines
-// would end it.
+// would end it. It counts no longer as one of the requests a key may have running: whoever
+// lets calls wait bounds how many.
 func (c *Call) Patience(d time.Duration) {
+	if c.entered {
+		c.entered = false
+		c.door.limits.Leave(c.Who)
+	}
 	rc, until := http.NewResponseController(c.W), time.Now().Add(d+paceTimeout)
 	_ = rc.SetReadDeadline(until) // not every writer has one
 	_ = rc.SetWriteDeadline(until)

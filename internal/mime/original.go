@@ -60,7 +60,8 @@ func ReadOriginal(c mail.Content, skip func(name string) bool) (*Original, error
 	}
 	defer r.Close()
 	o := &Original{content: c}
-	br := bufio.NewReaderSize(r, pieceSize)
+	piece := int(min(c.Size()+bytes.MinRead, pieceSize)) // most messages are small
+	br := bufio.NewReaderSize(r, piece)
 	lines := lineCheck{line: 1}
 	if err := o.readHeader(br, &lines); err != nil {
 		return nil, err
@@ -73,7 +74,7 @@ func ReadOriginal(c mail.Content, skip func(name string) bool) (*Original, error
 		}
 	}
 	sum.Write([]byte("\r\n"))
-	if err := o.scanBody(br, &lines, sum); err != nil {
+	if err := o.scanBody(br, make([]byte, piece), &lines, sum); err != nil {
 		return nil, err
 	}
 	o.LongLine = lines.long
@@ -138,9 +139,8 @@ func (f *OriginalField) unfold() string {
 	return strings.Trim(strings.ReplaceAll(value, "\r\n", ""), " \t")
 }
 
-func (o *Original) scanBody(br *bufio.Reader, lines *lineCheck, sum hash.Hash) error {
+func (o *Original) scanBody(br *bufio.Reader, block []byte, lines *lineCheck, sum hash.Hash) error {
 	o.Size = o.head
-	block := make([]byte, pieceSize)
 	for {
 		n, err := br.Read(block)
 		o.Size += int64(n)

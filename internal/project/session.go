@@ -177,7 +177,7 @@ type Login struct {
 var (
 	errCredentials = &mail.Error{Code: "invalid_credentials", Status: 401, Message: "The user or the password is wrong."}
 	errSetup       = &mail.Error{Code: "invalid_credentials", Status: 401,
-		Message: "This set-up link is not good any more: it works once, within 30 minutes of the start that printed it. Restart the server for another."}
+		Message: "This set-up link is not good any more: it works once, within 30 minutes of the start that printed it. Restart the server for another, or run 'postroad console password' there."}
 )
 
 // SetUp makes the first user, by the token that a start printed, and logs them in.
@@ -418,7 +418,11 @@ func (s *Sessions) ResetPassword(ctx context.Context, password string) error {
 	if fault := judgePassword(password, "password"); fault != nil {
 		return fault
 	}
-	ctx = audit.Begin(ctx, audit.Entry{At: s.o.Now(), Actor: "operator", Action: "users.password"})
+	e := audit.Entry{At: s.o.Now(), Actor: "operator", Action: "users.password"}
+	if p, err := s.o.Store.ProjectByName(ctx, DefaultProject); err == nil {
+		e.Owner.Project = p.Row
+	}
+	ctx = audit.Begin(ctx, e)
 	u, err := s.o.Store.UserByName(ctx, AdminName)
 	if errors.Is(err, mail.ErrNotFound) {
 		_, err = s.createAdmin(ctx, password)

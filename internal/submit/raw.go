@@ -1,6 +1,7 @@
 package submit
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -78,7 +79,6 @@ func ReadRaw(c mail.Content) (*Raw, error) {
 
 // Request is what a door that takes parts would have handed in for the same message: so
 // that doors can be compared. [Service.SubmitRaw] does not need it: the bytes are kept.
-// Attachments come without their content.
 func (r *RawRequest) Request() (*Request, error) {
 	h := readRawHeader(r)
 	if h.request.Template != "" {
@@ -101,10 +101,26 @@ func (r *RawRequest) Request() (*Request, error) {
 		h.request.Text = &parts.Text
 	}
 	for i, a := range parts.Attachments {
+		content, err := r.Raw.attachment(i)
+		if err != nil {
+			return nil, fmt.Errorf("read an attachment: %w", err)
+		}
 		h.request.Attachments = append(h.request.Attachments, AttachmentIn{Filename: a.Filename, ContentType: a.ContentType,
-			ContentID: a.ContentID, Inline: a.Inline, Field: indexed("attachments", i)})
+			ContentID: a.ContentID, Inline: a.Inline, Raw: content, Field: indexed("attachments", i)})
 	}
 	return h.request, nil
+}
+
+// attachment reads one into memory.
+func (r *Raw) attachment(n int) (mail.Bytes, error) {
+	in, err := r.content.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	var out bytes.Buffer
+	err = mime.CopyAttachment(&out, in, n, mime.Limits{})
+	return mail.Bytes(out.Bytes()), err
 }
 
 func rawFault(message string) mail.Faults {

@@ -352,6 +352,10 @@ func operator(t *testing.T, c *postroad.Client) {
 		if page := must[*postroad.Page[postroad.Project]](t)(c.Projects.List().Page(ctx, "")); len(page.Data) < 2 {
 			t.Errorf("%+v", page)
 		}
+		if err := c.Projects.Delete(ctx, p.ProjectID); !errors.Is(err, postroad.ErrConflict) {
+			t.Errorf("deleted while it was in use: %v", err)
+		}
+		must[*postroad.Project](t)(c.Projects.Suspend(ctx, p.ProjectID, "to be deleted"))
 		if err := c.Projects.Delete(ctx, p.ProjectID); err != nil {
 			t.Error(err)
 		}

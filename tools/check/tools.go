@@ -25,9 +25,9 @@ var wanted = []tool{
 	{"msmtp", "an SMTP client", []string{"which", "msmtp"}},
 	{"libsasl2-modules", "Postfix authenticates with it", []string{"sh", "-c", "ls /usr/lib/*/sasl2/libplain.so"}},
 	{"python3", "a reader of our mail", []string{"which", "python3"}},
-	{"nodejs", "a reader of our mail runs in it", []string{"which", "node"}},
+	{"nodejs", "a reader of our mail and the TypeScript client run in it", []string{"which", "node"}},
 	{"php-cli", "runs the PHP verifier of docs/webhooks.md", []string{"which", "php"}},
-	{"npm", "installs what tests ask: mailparser, handlebars, nodemailer and others, by the lock files beside them", []string{"which", "npm"}},
+	{"npm", "installs what tests ask: mailparser, handlebars, nodemailer, typescript and others, by the lock files beside them", []string{"which", "npm"}},
 }
 
 // setUp installs the tools that are missing, when this is Debian and we are root; else it

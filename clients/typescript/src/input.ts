@@ -161,7 +161,7 @@ export interface TemplateChange {
 }
 
 export interface NewDraft extends TemplateContent {
-  /** A version; absent: the newest. */
+  /** The version whose parts hold where this one says nothing. */
   based_on?: number;
 }
 

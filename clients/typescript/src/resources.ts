@@ -53,7 +53,7 @@ export class Templates extends Resource {
     return this.c.get(path('templates', template, 'versions', version), undefined, options);
   }
 
-  /** Makes a new draft; what is not said stays as it was in `based_on`. */
+  /** Makes a new draft; what is not said stays as it was in `based_on`, where that is given. */
   async createVersion(template: string, d: NewDraft, options?: CallOptions): Promise<TemplateVersion> {
     return this.c.post(path('templates', template, 'versions'), d, options);
   }
@@ -306,6 +306,7 @@ export class Projects extends Resource {
     return this.c.patch(path('projects', id), change, options);
   }
 
+  /** Of one that is suspended; a conflict while it is not. */
   async delete(id: string, options?: CallOptions): Promise<void> {
     return this.c.gone(path('projects', id), options);
   }

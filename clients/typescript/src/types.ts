@@ -719,6 +719,10 @@ export interface APIKey {
   ip_allowlist: string[] | null;
   rate_limit: RateLimit | null;
   max_recipients: number | null;
+  /** Its own daily quota; null: none of its own. */
+  daily_messages: number | null;
+  /** The key that followed it, by rotation. */
+  replaced_by: string | null;
   enabled: boolean;
   revoked: boolean;
   created_at: string | null;
@@ -743,6 +747,10 @@ export interface CreatedAPIKey {
   ip_allowlist: string[] | null;
   rate_limit: RateLimit | null;
   max_recipients: number | null;
+  /** Its own daily quota; null: none of its own. */
+  daily_messages: number | null;
+  /** The key that followed it, by rotation. */
+  replaced_by: string | null;
   enabled: boolean;
   revoked: boolean;
   created_at: string | null;
@@ -765,11 +773,14 @@ export interface Me {
   };
   environment: Environment;
   scopes: string[];
-  key: APIKey;
+  /** null: the caller has a session. */
+  key: APIKey | null;
   /** null is unlimited. */
   limits: {
     project_per_minute: number | null;
     key_per_minute: number | null;
+    project_daily_messages: number | null;
+    key_daily_messages: number | null;
     max_recipients: number;
     max_body_bytes: number;
   };
@@ -780,6 +791,11 @@ export interface Project {
   object: 'project';
   name: string;
   suspended: boolean;
+  suspended_reason: string | null;
+  suspended_at: string | null;
+  live_enabled: boolean;
+  /** null: no quota. */
+  daily_messages: number | null;
   default_from: string | null;
   on_suppressed: 'accept' | 'reject' | (string & {});
   strict_fields: boolean;
@@ -850,8 +866,8 @@ export interface SandboxMessage {
   /** An address of it was erased. */
   erased?: boolean;
   extracted: {
-    codes: string[] | null;
-    links: string[] | null;
+    codes: string[];
+    links: string[];
   };
 }
 

@@ -15,7 +15,7 @@ test('the key is never printed whole', () => {
     assert.ok(!text.includes(key.slice(20)), text);
   }
   assert.equal(String(c), 'Postroad { https://mail.example.com, sk_live_k7f2q9xm_… }');
-  assert.equal(String(new Postroad({ apiKey: 'made-by-hand' })), 'Postroad { http://127.0.0.1:8080, … }');
+  assert.equal(String(new Postroad({ apiKey: 'made-by-hand', baseUrl: 'http://mail.internal' })), 'Postroad { http://mail.internal, … }');
 });
 
 test('configuration comes from the environment, and what is no server is refused', () => {

@@ -226,7 +226,7 @@ func refuse(c *httpapi.Call, err error) {
 	var r *refusal
 	switch {
 	case errors.As(err, &r):
-		c.JSON(r.Status, r.body())
+		give(c, r)
 	case errors.Is(err, mail.ErrNotFound):
 		refuse(c, &refusal{Status: http.StatusNotFound, Message: textNotFound})
 	default:

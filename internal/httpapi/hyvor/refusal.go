@@ -126,6 +126,14 @@ func (a *API) problem(c *httpapi.Call, p httpapi.Problem) {
 	if wait > 0 {
 		c.W.Header().Set("Retry-After", strconv.Itoa(wait))
 	}
+	give(c, &r)
+}
+
+// give answers a refusal, with the hint whether the same request may help later.
+func give(c *httpapi.Call, r *refusal) {
+	if r.Status >= 500 || r.Status == http.StatusTooManyRequests {
+		c.W.Header().Set("X-Should-Retry", "true")
+	}
 	c.JSON(r.Status, r.body())
 }
 

@@ -362,6 +362,16 @@ func TestTooManyStreamsAreRefused(t *testing.T) {
 	h.ask(testKey, "GET", "/v1/events", "").is(200, "")
 }
 
+func TestReadersThatWaitAreNotRequestsThatRun(t *testing.T) {
+	t.Parallel()
+	h := build(t, 0)
+	h.limits.AtOnce(2)
+	for range 3 {
+		h.listen(testKey, "").opened()
+	}
+	h.ask(testKey, "GET", "/v1/events", "").is(200, "")
+}
+
 func (l *listener) opened() {
 	l.t.Helper()
 	if l.StatusCode != 200 {
