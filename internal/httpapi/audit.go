@@ -20,7 +20,7 @@ func actionOf(r *Route) string {
 	}
 	var words []string
 	for seg := range strings.SplitSeq(strings.TrimPrefix(r.Pattern, "/"), "/") {
-		if !strings.HasPrefix(seg, "{") && seg != "v1" {
+		if !strings.HasPrefix(seg, "{") && seg != "v1" && seg != "api" && seg != "console" {
 			words = append(words, strings.ReplaceAll(seg, "-", "_"))
 		}
 	}

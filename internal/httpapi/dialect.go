@@ -42,6 +42,10 @@ func (c *Call) enterDialect() bool {
 		}
 		return false
 	}
+	if !c.door.limits.Enter(c.Who) {
+		return c.refuseCrowd()
+	}
+	c.entered = true
 	if fault := c.dialect.Authorize(c); fault != nil {
 		if c.Admit() {
 			c.Fail(fault)

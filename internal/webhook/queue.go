@@ -41,23 +41,23 @@ type queue struct {
 	until time.Time      // the endpoint asked for a rest
 	pace  float64        // the part of its pace it may have now
 	room  float64        // requests that may begin at once
-	since time.Time      // when room was reckoned
+	since time.Time      // when room was reckoned, by the monotonic clock: a pace knows no time of day
 	probe time.Time      // when an open breaker lets the next one through
 	ramp  time.Time      // since when it recovers; zero: it does not
 	every time.Duration  // between probes
 	tell  []mail.Event   // about the endpoint, with its next settlement
 }
 
-func newQueue(l Lease, now time.Time, every time.Duration) *queue {
+func newQueue(l Lease, every time.Duration) *queue {
 	q := &queue{endpoint: l.Endpoint, token: l.Token, state: l.State, holds: map[int64]bool{}, dirty: true, every: every}
-	q.fresh(now)
+	q.fresh()
 	q.probe = l.State.FailedLast.Add(every)
 	return q
 }
 
 // fresh lets it run at its full pace.
-func (q *queue) fresh(now time.Time) {
-	q.most, q.pace, q.since, q.until, q.ramp = mostFlying, 1, now, time.Time{}, time.Time{}
+func (q *queue) fresh() {
+	q.most, q.pace, q.since, q.until, q.ramp = mostFlying, 1, time.Now(), time.Time{}, time.Time{}
 	q.room = 1
 }
 
@@ -72,11 +72,9 @@ func (q *queue) perSecond(e *Endpoint, now time.Time) float64 {
 
 // refill reckons the room there is for requests: a tenth of a second's may begin at once.
 func (q *queue) refill(e *Endpoint, now time.Time) {
-	rate := q.perSecond(e, now)
-	if passed := now.Sub(q.since).Seconds(); passed > 0 {
-		q.room = min(q.room+passed*rate, max(1, rate/10))
-	}
-	q.since = now
+	rate, tick := q.perSecond(e, now), time.Now()
+	q.room = min(q.room+tick.Sub(q.since).Seconds()*rate, max(1, rate/10))
+	q.since = tick
 }
 
 // mayPost tells whether a post may begin now, and if not, when to ask again (0: something

@@ -114,7 +114,7 @@ func (s *Service) lead(held []Lease, until time.Time) {
 			if q != nil {
 				s.drop(q)
 			}
-			s.queues[l.Endpoint] = newQueue(l, s.o.Now(), s.o.Probe)
+			s.queues[l.Endpoint] = newQueue(l, s.o.Probe)
 		}
 	}
 	for row, q := range s.queues {
@@ -181,7 +181,7 @@ func (s *Service) renew(endpoint int64) {
 	s.mu.Lock()
 	if q := s.queues[endpoint]; q != nil {
 		q.state, q.ended = State{SuccessAt: q.state.SuccessAt}, false
-		q.fresh(s.o.Now())
+		q.fresh()
 		s.held -= q.empty() // some of it may not be wanted any more
 	}
 	s.mu.Unlock()

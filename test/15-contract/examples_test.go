@@ -6,26 +6,30 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/postroad/postroad/test/contract"
 	"github.com/postroad/postroad/test/harness"
 )
 
-// things are what a path's parameter may name, made for each request anew where the
-// operation uses it up.
+// things are what a path's parameter may name: one that is there, and for operations that
+// use it up, or need it in some state, one of their own.
 func (s *stage) things() map[string]func() string {
 	fixed := func(v string) func() string { return func() string { return v } }
+	once := sync.OnceValue[string]
+	suppressed := func() string { return s.suppressed("suppressions") }
 	return map[string]func() string{
-		"message": s.delivered, "n": fixed("0"), "template": fixed("welcome"), "version": fixed("1"), "domain": s.domain, "selector": fixed("s1"),
-		"suppression": func() string { return s.suppressed("suppressions") }, "erasure": s.erasure, "token": s.link, "webhook": s.webhook, "delivery": s.hook, "event": s.event, "project": s.project, "project deleteProject": s.suspended, "project resumeProject": s.suspended,
-		"id getJob": s.job, "id cancelJob": s.job, "id": s.key,
+		"message": once(s.delivered), "n": fixed("0"), "template": fixed("welcome"), "version": fixed("1"), "domain": once(s.domain), "selector": fixed("s1"),
+		"suppression": once(suppressed), "erasure": once(s.erasure), "token": s.link, "webhook": once(s.webhook), "delivery": once(s.hook), "event": s.event,
+		"id": once(s.key), "id getJob": s.job, "project": once(s.project),
 
 		"message deleteMessage": s.scheduled, "message updateMessage": s.scheduled, "message cancelMessage": s.scheduled, "message sendMessageNow": s.scheduled,
 		"template deleteTemplate":         func() string { return s.template(s.fresh("t"), `{"text":"x"}`) },
 		"template publishTemplateVersion": s.draft, "template rollbackTemplate": s.twice, "version diffTemplateVersions": fixed("2"),
-		"suppression deleteUnsubscribe": func() string { return s.suppressed("unsubscribes") },
-		"domain rotateDKIM":             s.signing, "domain deleteDKIM": s.rotated, "selector deleteDKIM": fixed("s9"), "domain activateDKIM": s.rotated, "selector activateDKIM": fixed("s9"),
+		"suppression deleteSuppression": suppressed, "suppression deleteUnsubscribe": func() string { return s.suppressed("unsubscribes") },
+		"domain deleteDomain": s.domain, "domain rotateDKIM": s.signing, "domain deleteDKIM": s.rotated, "selector deleteDKIM": fixed("s9"), "domain activateDKIM": s.rotated, "selector activateDKIM": fixed("s9"),
+		"webhook deleteWebhook": s.webhook, "id revokeAPIKey": s.key, "id rotateAPIKey": s.key, "project deleteProject": s.suspended, "project resumeProject": s.suspended,
 	}
 }
 

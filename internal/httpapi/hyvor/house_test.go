@@ -48,6 +48,8 @@ type house struct {
 	submits *recorder
 	hooks   *webhook.Service
 	posts   *receiver
+	limits  *project.Limits
+	fault   func() *mail.Error // why no mail is taken in; nil: it is
 	project project.Project
 
 	mu  sync.Mutex
@@ -58,6 +60,15 @@ func (h *house) clock() time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.now
+}
+
+func (h *house) pressed(time.Time) *mail.Error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.fault == nil {
+		return nil
+	}
+	return h.fault()
 }
 
 func (h *house) pass(d time.Duration) {
@@ -99,7 +110,8 @@ func build(t testing.TB, bounds hyvor.Bounds) *house {
 	if err := h.store.Migrate(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	limits := project.NewLimits(0)
+	limits := project.NewLimits(0).AtOnce(100_000)
+	h.limits = limits
 	h.access = project.NewAccess(project.AccessOptions{Store: h.store, Limits: limits, Now: h.clock, BootstrapLive: liveKey, BootstrapTest: testKey})
 	first, err := h.access.Bootstrap(context.Background())
 	if err != nil {
@@ -120,7 +132,7 @@ func build(t testing.TB, bounds hyvor.Bounds) *house {
 	h.hooks = webhook.New(webhook.Options{Store: h.store, Log: h.store, Memory: h.store, Poster: h.posts, Ring: ring, Wake: h.store.Wake, Node: "test", Now: h.clock,
 		Formats: map[string]webhook.Format{webhook.FormatStandard: webhook.Standard{BaseURL: "https://mail.acme.test"},
 			webhook.FormatHyvor: &hyvor.Format{Archive: archive.NewService(h.store, nil), Domains: h.domains}}})
-	h.Handler = hyvor.New(hyvor.Options{Door: httpapi.New(httpapi.Options{Access: h.access, Memory: h.store, PublicURL: "https://mail.acme.test", Now: h.clock}),
+	h.Handler = hyvor.New(hyvor.Options{Door: httpapi.New(httpapi.Options{Access: h.access, Pressure: h.pressed, Memory: h.store, PublicURL: "https://mail.acme.test", Now: h.clock}),
 		Access: h.access, Limits: limits, Submitter: h.submits, Archive: reading, Orders: h.store, Domains: h.domains,
 		Suppressions: feedback.NewService(h.store, h.clock), Webhooks: h.hooks, Store: h.store, Bounds: bounds})
 	h.domain("acme.test", project.DomainVerified)

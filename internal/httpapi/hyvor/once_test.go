@@ -8,9 +8,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/postroad/postroad/internal/audit"
 	"github.com/postroad/postroad/internal/httpapi/hyvor"
 	"github.com/postroad/postroad/internal/mail"
 )
@@ -142,4 +144,49 @@ func TestThereAreThirteenScopes(t *testing.T) {
 		}
 	}
 	h.must(422, "not a valid choice", liveKey, "POST", "/api/console/api-keys", `{"name":"x","scopes":["messages.send"]}`)
+}
+
+// What doors do for every dialect holds here as well: audit, back-pressure, suspension, and
+// the number of requests at the same time.
+func TestWhatHoldsForEveryDoorHoldsHere(t *testing.T) {
+	t.Parallel()
+	h := build(t, hyvor.Bounds{})
+	h.must(200, "", liveKey, "POST", "/api/console/api-keys", `{"name":"audited","scopes":["project.read"]}`)
+	h.must(200, "", liveKey, "POST", "/api/console/webhooks", `{"url":"https://app.acme.test/","events":["domain.created"]}`)
+	for _, action := range []string{"api_keys.create", "webhooks.create"} {
+		found, err := h.store.AuditEntries(t.Context(), audit.Query{Project: h.project.Row, Action: action, Limit: 10})
+		if err != nil || len(found) != 1 {
+			t.Errorf("%s: %d entries, %v", action, len(found), err)
+		}
+	}
+
+	sent := h.must(200, "", liveKey, "POST", "/api/console/sends", plainSend)
+	h.carry(always(exhausted))
+	h.mu.Lock()
+	h.fault = func() *mail.Error {
+		return &mail.Error{Code: "overloaded", Status: 503, Message: "The disk is nearly full."}
+	}
+	h.mu.Unlock()
+	if a := h.must(503, "nearly full", liveKey, "POST", "/api/console/sends", plainSend, "X-Idempotency-Key: k"); a.Header().Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+	h.must(200, "", liveKey, "GET", "/api/console/sends", "")
+	h.mu.Lock()
+	h.fault = nil
+	h.mu.Unlock()
+	h.must(200, "", liveKey, "POST", "/api/console/sends", plainSend, "X-Idempotency-Key: k")
+
+	p, err := h.store.ProjectByRow(t.Context(), h.project.Row)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Suspended = true
+	if _, err := h.store.UpdateProject(t.Context(), p, 0); err != nil {
+		t.Fatal(err)
+	}
+	h.pass(2 * time.Second)
+	h.must(403, "suspended", liveKey, "POST", "/api/console/sends", plainSend)
+	id, _, _ := strings.Cut(strings.TrimPrefix(sent.Body.String(), `{"id":`), ",")
+	h.must(403, "suspended", liveKey, "POST", "/api/console/sends/"+id+"/retry", "{}")
+	h.must(200, "", liveKey, "GET", "/api/console/sends/"+id, "")
 }

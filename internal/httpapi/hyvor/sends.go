@@ -232,6 +232,9 @@ type retryOut struct {
 // retrySend is POST /sends/{id}/retry: what waits goes now; else what failed is put back
 // into the queue.
 func (a *API) retrySend(c *httpapi.Call) (any, error) {
+	if fault := c.Who.MaySend(); fault != nil {
+		return nil, forbidden(fault.Message)
+	}
 	r, err := a.find(c)
 	if err != nil {
 		return nil, err

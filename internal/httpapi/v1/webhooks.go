@@ -207,16 +207,20 @@ func (a *API) listWebhooks(c *httpapi.Call) {
 		return
 	}
 	all, err := a.o.Webhooks.List(c.Context(), c.Who.Owner)
-	out := make([]webhookOut, len(all))
-	for i := range all {
-		out[i] = a.webhookOf(c, &all[i])
-		if err == nil {
-			err = a.healthy(c, &out[i], &all[i])
-		}
-	}
 	if err != nil {
 		c.Fail(err)
 		return
+	}
+	out := make([]webhookOut, 0, len(all))
+	for i := range all {
+		shown := a.webhookOf(c, &all[i])
+		switch err := a.healthy(c, &shown, &all[i]); {
+		case err == nil:
+			out = append(out, shown)
+		case !errors.Is(err, mail.ErrNotFound): // else it was removed just now
+			c.Fail(err)
+			return
+		}
 	}
 	pageWhole(a, l, out)
 }

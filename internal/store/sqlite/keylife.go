@@ -102,7 +102,7 @@ func (s *Store) DeleteProject(ctx context.Context, row int64, by string, now tim
 		if err != nil || !found {
 			return orNotFound(err)
 		}
-		if err := t.revokeAll(row, by, now); err != nil {
+		if err := firstError(t.revokeAll(row, by, now), t.removeEndpoints(row)); err != nil {
 			return err
 		}
 		for _, order := range []string{

@@ -264,6 +264,20 @@ func (s *Store) DeleteEndpoint(ctx context.Context, owner mail.Owner, id mail.ID
 	return err
 }
 
+// removeEndpoints removes all of a project's, in both environments.
+func (t *tx) removeEndpoints(project int64) error {
+	if there, err := t.exists(`SELECT 1 FROM webhook_endpoints WHERE owner >> 1 = ? LIMIT 1`, project); err != nil || !there {
+		return err
+	}
+	if err := t.endpointsMove(false); err != nil {
+		return err
+	}
+	if err := t.exec(bindInt(t.conn.Prep(`DELETE FROM webhook_states WHERE endpoint IN (SELECT row FROM webhook_endpoints WHERE owner >> 1 = ?)`), project)); err != nil {
+		return err
+	}
+	return t.exec(bindInt(t.conn.Prep(`DELETE FROM webhook_endpoints WHERE owner >> 1 = ?`), project))
+}
+
 // Endpoint gives one of an owner's.
 func (s *Store) Endpoint(ctx context.Context, owner mail.Owner, id mail.ID) (webhook.Endpoint, error) {
 	all, err := s.endpoints(ctx, `WHERE w.id = ? AND w.owner = ?`, func(b *binder) {

@@ -550,6 +550,20 @@ var webhookClauses = []clause{
 		_, err = w.s.ReplayHooks(w.ctx, j, e.Row, list, w.now)
 		w.wantErr(err, mail.ErrStale)
 	}},
+	{"a deleted project's endpoints go with it, others stay", func(w *world) {
+		other := w.endpoint(func(e *webhook.Endpoint) { e.Owner.Project = 999 })
+		p := w.keeps(10, 30)
+		live, test := w.endpoint(), w.endpoint(func(e *webhook.Endpoint) { e.Owner.Env = mail.Test })
+		w.leases("one")
+		w.must(w.s.DeleteProject(w.ctx, p.Row, "key_x", w.now))
+		for _, e := range []webhook.Endpoint{live, test} {
+			_, err := w.s.Endpoint(w.ctx, e.Owner, e.ID)
+			w.wantErr(err, mail.ErrNotFound)
+		}
+		held := w.leases("one")
+		equal(w, "leases", len(held), 1)
+		equal(w, "the other's", held[other.Row].Token > 0, true)
+	}},
 	{"what is not kept any longer is swept: old deliveries, what lost its event or its endpoint", func(w *world) {
 		w.keeps(1, 3)
 		e, gone := w.endpoint(), w.endpoint()
