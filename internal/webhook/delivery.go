@@ -25,7 +25,9 @@ type Hook struct {
 	Tries     int // that count
 	// Message is the row of the message whose events this endpoint is told in order; else 0.
 	Message int64
-	Entry   *eventlog.Entry // what it tells; shared by the hooks of one event
+	// Hasten is for ReplayHooks: to be due now if it is open still, and left alone if it is over.
+	Hasten bool
+	Entry  *eventlog.Entry // what it tells; shared by the hooks of one event
 }
 
 // ID gives the hook's public identifier.

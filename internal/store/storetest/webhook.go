@@ -545,6 +545,12 @@ var webhookClauses = []clause{
 		equal(w, "existing", kept.Facts.Existing, 1)
 		page, _ := w.dueHooks(webhook.Due{Endpoint: e.Row})
 		equal(w, "due", len(page), 3)
+		// What is only to be made due is left alone once it is over.
+		w.settleHooks(w.leases("one")[e.Row], webhook.State{}, w.answered(hooks[1], webhook.Delivered))
+		added, err = w.s.ReplayHooks(w.ctx, j, e.Row, []webhook.Hook{{Endpoint: e.Row, Position: hooks[1].Position, Hasten: true}}, w.now)
+		w.must(err)
+		equal(w, "opened by haste", added, 0)
+		equal(w, "backlog", w.backlog(e), 2)
 		kept.Status = job.Cancelled
 		w.must(w.s.SaveJob(w.ctx, kept))
 		_, err = w.s.ReplayHooks(w.ctx, j, e.Row, list, w.now)
