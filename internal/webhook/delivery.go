@@ -70,10 +70,13 @@ type Delivery struct {
 	SettledAt   time.Time
 	URL         string // the endpoint's present one
 
-	// Tries are the newest ones, oldest first; only of a single delivery, not in lists.
+	// Tries are the newest ones, oldest first, of a single delivery; in lists none, or the
+	// last one where DeliveryQuery.Last asks for it.
 	Tries []Record
-	// Body is what was sent, made again from the event: only of a single delivery.
+	// Body is what was sent, made again from the event: of a single delivery, and where Last asks.
 	Body []byte
+	// Entry is what it tells, for the service to make Body of: where Last asks.
+	Entry *eventlog.Entry
 }
 
 // Record is one try as it is kept.
@@ -98,4 +101,5 @@ type DeliveryQuery struct {
 	After     int64 // the last position seen; 0 begins
 	Ascending bool  // oldest first; else newest first
 	Limit     int
+	Last      bool // with the last try of each, and with bodies
 }

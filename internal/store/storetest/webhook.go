@@ -517,6 +517,15 @@ var webhookClauses = []clause{
 		count("family", webhook.DeliveryQuery{Types: []string{"message.*"}, Status: webhook.Failed}, 1)
 		count("message", webhook.DeliveryQuery{Message: second.Message.ID}, 5, 4, 3)
 		count("another's message", webhook.DeliveryQuery{Message: mail.NewID(w.now)})
+		for i, d := range w.hooksOf(webhook.DeliveryQuery{Last: true}) {
+			one, entry, err := w.s.Delivery(w.ctx, w.owner, d.ID)
+			w.must(err)
+			equal(w, fmt.Sprintf("tries of %d", i), len(d.Tries), min(len(one.Tries), 1))
+			if len(d.Tries) > 0 {
+				equal(w, "the last one", d.Tries[0].Response, one.Tries[len(one.Tries)-1].Response)
+			}
+			equal(w, "what it tells", d.Entry.ID, entry.ID)
+		}
 		all := w.hooksOf(webhook.DeliveryQuery{})
 		equal(w, "of all endpoints", len(all), 6)
 		equal(w, "message", all[0].Message, second.Message.ID)
