@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/postroad/postroad/internal/eventlog"
@@ -30,9 +31,12 @@ func (r *Replay) judge() error {
 	if !r.Since.IsZero() && !r.Until.IsZero() && !r.Until.After(r.Since) {
 		faults = append(faults, fault("until", "invalid_value", "'until' is to be after 'since'."))
 	}
+	if len(r.Types) > maxEvents {
+		return append(faults, fault("types", "too_many", fmt.Sprintf("%d names are allowed; 'message.*' stands for all of a kind.", maxEvents)))
+	}
 	for i, name := range r.Types {
 		if f := judgeEvent(name); f != nil {
-			f.Field, f.Pointer = "types", "#/types/"+string(rune('0'+i%10))
+			f.Field, f.Pointer = fmt.Sprintf("types[%d]", i), fmt.Sprintf("#/types/%d", i)
 			faults = append(faults, f)
 		}
 	}
@@ -73,7 +77,13 @@ func (s *Service) Replay(ctx context.Context, owner mail.Owner, id mail.ID, r Re
 	if e.Status == Disabled {
 		return job.Job{}, s.unlessReplayed(ctx, once, &Conflict{State: Disabled, Message: "The webhook is disabled: enable it first, with 'replay_missed' if what it missed is wanted."})
 	}
-	j := s.newJob(owner, &e, r.facts(), r.By)
+	facts := r.facts()
+	_, newest, err := s.o.Log.LogBounds(ctx, owner)
+	if err != nil {
+		return job.Job{}, err
+	}
+	facts.To = newest + 1 // what happens from now on is posted anyway: it would come twice, and the job never end
+	j := s.newJob(owner, &e, facts, r.By)
 	if err := s.o.Memory.CreateJob(ctx, j, once, answer); err != nil {
 		return job.Job{}, err
 	}
@@ -154,11 +164,14 @@ func (w *walk) nextByStatus(ctx context.Context, status string) (page []Hook, en
 	}
 	for i := range all {
 		d := &all[i]
+		if w.r.To != 0 && d.Position >= w.r.To {
+			return page, true, nil
+		}
 		w.r.At = d.Position
 		if at := d.Event.Time(); !w.r.Since.IsZero() && at.Before(w.r.Since) || !w.r.Until.IsZero() && !at.Before(w.r.Until) {
 			continue
 		}
-		page = append(page, Hook{Endpoint: w.e.Row, Position: d.Position})
+		page = append(page, Hook{Endpoint: w.e.Row, Position: d.Position, Hasten: w.r.Open})
 	}
 	return page, len(all) < replayPage, nil
 }

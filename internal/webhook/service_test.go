@@ -589,6 +589,70 @@ func TestAReplayAfterAnOutageDeliversEverythingAtHalfThePace(t *testing.T) {
 	}
 }
 
+func TestAReplayLeavesAloneWhatHappensAfterItWasAskedFor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	in := newInbox(t, nil)
+	e := w.create(in.url)
+	before := w.accept(20)
+	w.until("all delivered", func() bool { return len(w.deliveries(e, webhook.Delivered)) == len(before) })
+	slow := 40
+	if _, err := w.service.Update(t.Context(), w.owner, e.ID, webhook.Edit{MaxPerSecond: &slow}); err != nil {
+		t.Fatal(err)
+	}
+	for _, status := range []string{"", webhook.Delivered} {
+		j, err := w.service.Replay(t.Context(), w.owner, e.ID, webhook.Replay{Status: status}, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		after := w.accept(3)
+		w.until("replayed", func() bool {
+			kept, err := w.store.Job(t.Context(), w.owner, j.ID)
+			return err == nil && kept.Status == job.Done
+		})
+		w.until("all delivered", func() bool { return w.get(e).State.Backlog == 0 })
+		for _, id := range after {
+			if n := in.each()[id]; n != 1 {
+				t.Errorf("status %q: an event that was no part of the replay came %d times", status, n)
+			}
+		}
+	}
+}
+
+// overtaken is a store whose settlements are known to others before they are to the service.
+type overtaken struct {
+	webhook.Store
+	settled, more chan struct{}
+}
+
+func (s overtaken) SettleHooks(ctx context.Context, now time.Time, all []webhook.Settlement) ([]int64, error) {
+	lost, err := s.Store.SettleHooks(ctx, now, all)
+	s.settled <- struct{}{}
+	<-s.more
+	return lost, err
+}
+
+func TestARetryWhileTheLastTryIsBeingRecordedIsMade(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.stopped()
+	s := overtaken{w.store, make(chan struct{}, 10), make(chan struct{}, 10)}
+	w.start(func(o *webhook.Options) { o.Store = s })
+	in := newInbox(t, nil)
+	e := w.create(in.url)
+	w.accept(1)
+	<-s.settled // delivered, and the service does not know yet
+	if _, err := w.service.Retry(t.Context(), w.owner, w.one(e).ID, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(200 * time.Millisecond) // it looks, and finds what it holds
+	for range 2 {
+		s.more <- struct{}{}
+	}
+	w.until("posted again", func() bool { return in.count() == 2 })
+	w.until("delivered", func() bool { return w.one(e).Status == webhook.Delivered })
+}
+
 func TestACancelledReplayStops(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
