@@ -60,7 +60,7 @@ func (s *Service) Count(ctx context.Context, owner mail.Owner, id mail.ID, r Rep
 		return 0, false, err
 	}
 	facts := r.facts()
-	return s.count(ctx, &e, &facts)
+	return s.count(ctx, &e, &facts, countMost)
 }
 
 // Replay begins a job that posts events again: the same webhook-id, a new timestamp, at half
@@ -100,12 +100,13 @@ func (s *Service) newJob(owner mail.Owner, e *Endpoint, r job.Replay, by string)
 const (
 	replayPage = 500     // entries read at a time
 	countMost  = 100_000 // events a dry run looks at: a second or two
+	missedMost = 10_000  // and every look at an endpoint that is disabled
 )
 
 // count walks through what a replay would post.
-func (s *Service) count(ctx context.Context, e *Endpoint, r *job.Replay) (matched int, more bool, err error) {
+func (s *Service) count(ctx context.Context, e *Endpoint, r *job.Replay, most int) (matched int, more bool, err error) {
 	w := walk{s: s, e: e, r: *r}
-	for looked := 0; looked < countMost; {
+	for looked := 0; looked < most; {
 		page, end, err := w.next(ctx)
 		if err != nil {
 			return 0, false, err

@@ -548,6 +548,14 @@ func TestAReplayPostsAWindowAgainUnderTheSameIDs(t *testing.T) {
 			t.Errorf("event %d came %d times, want %d", i, got[id], want)
 		}
 	}
+	_, _, err = w.service.Count(t.Context(), w.owner, e.ID, webhook.Replay{Types: slices.Concat(slices.Repeat([]string{"*"}, 10), []string{"nothing"})})
+	if faults := (mail.Faults)(nil); !errors.As(err, &faults) || faults[0].Pointer != "#/types/10" {
+		t.Errorf("%v", err)
+	}
+	_, _, err = w.service.Count(t.Context(), w.owner, e.ID, webhook.Replay{Types: slices.Repeat([]string{"*"}, 101)})
+	if faults := (mail.Faults)(nil); !errors.As(err, &faults) || faults[0].Code != "too_many" {
+		t.Errorf("%v", err)
+	}
 	if _, err := w.service.Replay(t.Context(), w.owner, e.ID, webhook.Replay{Status: "lost", Types: []string{"message.deliverd"}, Since: since, Until: since}, nil, nil); err == nil {
 		t.Error("a replay of nonsense")
 	} else if faults := (mail.Faults)(nil); !errors.As(err, &faults) || len(faults) != 3 {
@@ -859,7 +867,7 @@ func TestAllFaultsOfAnEndpointAreToldAtOnce(t *testing.T) {
 	w := newWorld(t)
 	_, _, err := w.service.Create(t.Context(), w.owner, webhook.NewEndpoint{URL: "ftp://x", Description: strings.Repeat("x", 501), Events: []string{"message.deliverd", "nothing.*"},
 		Redact: []string{"body"}, Payload: "v9", Format: "xml", Ordering: "all", MaxPerSecond: -1,
-		Headers: map[string]string{"Webhook-Id": "x", "bad name": "x", "X-Ok": "fine", "X-Bad": "a\nb"}}, nil, nil)
+		Headers: map[string]string{"Webhook-Id": "x", "bad name": "x", "X-Ok": "fine", "X-Bad": "a\nb", "x-ok": "other"}}, nil, nil)
 	var faults mail.Faults
 	if !errors.As(err, &faults) {
 		t.Fatal(err)
@@ -869,7 +877,7 @@ func TestAllFaultsOfAnEndpointAreToldAtOnce(t *testing.T) {
 		fields = append(fields, f.Field)
 	}
 	want := []string{"url", "description", "events[0]", "events[1]", "redact[0]", "payload_version", "format", "ordering", "max_per_second",
-		"custom_headers.Webhook-Id", "custom_headers.X-Bad", "custom_headers.bad name"}
+		"custom_headers.Webhook-Id", "custom_headers.X-Bad", "custom_headers.bad name", "custom_headers.x-ok"}
 	if !slices.Equal(fields, want) {
 		t.Errorf("got  %v\nwant %v", fields, want)
 	}
@@ -895,6 +903,34 @@ func TestAProjectHasAtMostFiftyEndpoints(t *testing.T) {
 	}
 	w.accept(4)
 	w.until("all came", func() bool { return in.count() == 4*webhook.MaxEndpoints })
+}
+
+// strides is a store that notes the longest look at the log it was asked for.
+type strides struct {
+	webhook.Store
+	longest *atomic.Int64
+}
+
+func (s strides) Relay(ctx context.Context, now time.Time, most int, plan webhook.Plan) (webhook.Relayed, error) {
+	s.longest.Store(max(s.longest.Load(), int64(most)))
+	return s.Store.Relay(ctx, now, most, plan)
+}
+
+func TestManyEndpointsMakeShortWritesOfTheRelay(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	in := newInbox(t, nil)
+	for range webhook.MaxEndpoints {
+		w.create(in.url, wants("message.queued"))
+	}
+	w.stopped()
+	var longest atomic.Int64
+	w.start(func(o *webhook.Options) { o.Store = strides{w.store, &longest} })
+	w.accept(2)
+	w.until("all came", func() bool { return in.count() == 2*webhook.MaxEndpoints })
+	if n := longest.Load(); n*webhook.MaxEndpoints > 5000 {
+		t.Errorf("one write may be of %d events for %d endpoints each", n, webhook.MaxEndpoints)
+	}
 }
 
 func TestATestIsSignedAndCountsForNothing(t *testing.T) {

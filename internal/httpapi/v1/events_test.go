@@ -308,6 +308,41 @@ func TestAStreamBeatsAndSaysGoodbye(t *testing.T) {
 	}
 }
 
+// pieces notes how a stream is written, and hangs up after so many bytes.
+type pieces struct {
+	*httptest.ResponseRecorder
+	largest, left int
+	hangUp        func()
+}
+
+func (p *pieces) Write(b []byte) (int, error) {
+	p.largest = max(p.largest, len(b))
+	if p.left -= len(b); p.left <= 0 {
+		p.hangUp()
+	}
+	return len(b), nil
+}
+
+func TestAStreamThatCatchesUpIsWrittenInSmallPieces(t *testing.T) {
+	t.Parallel()
+	h := build(t, 0)
+	large := make([]string, 8)
+	for i := range large {
+		large[i] = fmt.Sprintf(`"k%d":"%s"`, i, strings.Repeat("x", 500))
+	}
+	letter := `{"to":"ada@example.com","metadata":{` + strings.Join(large, ",") + `}}`
+	h.ask(testKey, "POST", "/v1/messages/batch", `{"defaults":{"from":"hello@acme.test","subject":"Hi","text":"Hello"},"messages":[`+letter+strings.Repeat(","+letter, 99)+`]}`).is(202, "")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	r := httptest.NewRequestWithContext(ctx, "GET", "/v1/events/stream?after=0", nil)
+	r.Header.Set("Authorization", "Bearer "+testKey)
+	p := &pieces{ResponseRecorder: httptest.NewRecorder(), left: 300 << 10, hangUp: cancel}
+	h.ServeHTTP(p, r)
+	if p.left > 0 || p.largest > 48<<10 {
+		t.Errorf("the largest piece has %d bytes; %d did not come", p.largest, p.left)
+	}
+}
+
 func TestAStreamEndsWhenItsKeyIsRevoked(t *testing.T) {
 	t.Parallel()
 	h := build(t, 0)
