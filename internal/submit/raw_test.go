@@ -7,8 +7,10 @@ import (
 	"io"
 	netmail "net/mail"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/render"
@@ -216,4 +218,60 @@ func FuzzRaw(f *testing.F) {
 			}
 		}
 	})
+}
+
+// inlined is a message with inline files of these ids, and an HTML text.
+func inlined(boundary, html string, ids ...string) string {
+	var b strings.Builder
+	b.WriteString(letter("From: hello@acme.test", "MIME-Version: 1.0", "Content-Type: multipart/related; boundary="+boundary, "", "--"+boundary, "Content-Type: text/html", "", html))
+	for _, id := range ids {
+		b.WriteString(letter("--"+boundary, "Content-Type: image/png", "Content-ID: <"+id+">", "Content-Disposition: inline; filename=a.png", "", "x"))
+	}
+	b.WriteString("--" + boundary + "--\r\n")
+	return b.String()
+}
+
+func TestMessagesThatShowTheSameAreTheSame(t *testing.T) {
+	t.Parallel()
+	sum := func(message string) [32]byte {
+		t.Helper()
+		sum, err := rawRequest(t, message).Raw.Fingerprint()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sum
+	}
+	first := sum(inlined("a", `<img src="cid:one@1"> <img src='cid:one@1.b'>`, "one@1", "one@1.b"))
+	if sum(inlined("b", `<img src="cid:two@2"> <img src='cid:two@2.b'>`, "two@2", "two@2.b")) != first {
+		t.Error("other ids are another message")
+	}
+	for _, other := range []string{
+		inlined("a", `<img src="cid:one@1.b"> <img src='cid:one@1'>`, "one@1", "one@1.b"),
+		inlined("a", `<img src="cid:one@1"> <img src='cid:one@2'>`, "one@1", "one@1.b"),
+		inlined("a", `<img src="cid:one@1"> <img src='cid:one@1.b'>`, "one@1"),
+	} {
+		if sum(other) == first {
+			t.Errorf("the same as the first:\n%s", other)
+		}
+	}
+}
+
+// Ids that stand in each other's places neither grow the text nor cost a walk each.
+func TestManyInlineFilesOfOneIdCostLittle(t *testing.T) {
+	t.Parallel()
+	ids := make([]string, 900)
+	for i := range ids {
+		ids[i] = "x"
+		if i >= 100 {
+			ids[i] = strconv.Itoa(max(i-1, 100))[:1] // what the number of the one before begins with
+		}
+	}
+	r := rawRequest(t, inlined("a", strings.Repeat(strings.Repeat("cid:1 ", 100)+"\r\n", 500), ids...))
+	began := time.Now()
+	if _, err := r.Raw.Fingerprint(); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("took %v", took)
+	}
 }

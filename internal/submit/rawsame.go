@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/postroad/postroad/internal/mime"
@@ -34,15 +35,38 @@ func (r *Raw) Fingerprint() ([32]byte, error) {
 			add(sum, "field", name, f.Value)
 		}
 	}
-	html := parts.HTML
+	files := map[string]int{} // by Content-ID
 	for i, a := range parts.Attachments {
 		add(sum, "file", a.Filename, a.ContentType, string(a.SHA256[:]))
-		if a.ContentID != "" {
-			html = strings.ReplaceAll(html, "cid:"+a.ContentID, fmt.Sprintf("cid:%d", i))
+		if _, twice := files[a.ContentID]; !twice && a.ContentID != "" {
+			files[a.ContentID] = i
 		}
 	}
-	add(sum, "texts", parts.Text, html)
+	add(sum, "texts", parts.Text)
+	addHTML(sum, parts.HTML, files)
 	return [32]byte(sum.Sum(nil)), nil
+}
+
+// addHTML writes a text with the number of each inline file in the place of its id. It goes
+// over the text once and copies none of it: both are somebody else's.
+func addHTML(sum hash.Hash, html string, files map[string]int) {
+	for {
+		before, rest, found := strings.Cut(html, "cid:")
+		add(sum, before)
+		if !found {
+			return
+		}
+		end := strings.IndexAny(rest, "\"'<>() \t\r\n")
+		if end < 0 {
+			end = len(rest)
+		}
+		if i, known := files[rest[:end]]; known {
+			add(sum, "file", strconv.Itoa(i))
+		} else {
+			add(sum, "id", rest[:end])
+		}
+		html = rest[end:]
+	}
 }
 
 // add writes each text with its length before it, so that no two lists are the same.
