@@ -3,6 +3,7 @@ package smtpd_test
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -207,4 +208,51 @@ func TestWhoWasKnownInClearHasTimeAfterSTARTTLS(t *testing.T) {
 	c.r.Reset(conn)
 	c.say("EHLO x", "250")
 	c.say("AUTH PLAIN "+plain(liveKey), "235")
+}
+
+func TestASuspendedProjectIsToldSoAndGoesOnWhenItIsResumed(t *testing.T) {
+	t.Parallel()
+	h := build(t, 0, nil)
+	_, who := h.keyOf(project.NewKey{})
+	c := h.known(liveKey)
+	c.want250(c.transaction(hello(), "ada@customer.io"))
+	c.say("MAIL FROM:<>", "250")
+	c.say("RCPT TO:<ada@customer.io>", "250")
+	if _, err := h.access.Suspend(t.Context(), who.Project.Name, "unpaid"); err != nil {
+		t.Fatal(err)
+	}
+	c.say("RSET", "250")
+	c.say("MAIL FROM:<>", "550 5.7.1 This project is suspended (unpaid)")
+	late := h.dial()
+	late.want("220")
+	late.say("EHLO x", "250")
+	late.say("AUTH PLAIN "+plain(liveKey), "550 5.7.1 This project is suspended (unpaid)")
+	if _, err := h.access.Resume(t.Context(), who.Project.Name); err != nil {
+		t.Fatal(err)
+	}
+	c.want250(c.transaction(hello(), "ada@customer.io"))
+	late.say("AUTH PLAIN "+plain(liveKey), "235")
+}
+
+// forgetful cannot tell what a key's first message was told.
+type forgetful struct{}
+
+func (forgetful) Remembered(context.Context, mail.Owner, string, string, time.Time) (mail.Answer, error) {
+	return mail.Answer{}, errors.New("disk trouble")
+}
+
+// What may have been accepted before is not refused for good while nobody can tell.
+func TestARefusalThatMayBeOfSomethingAcceptedIsForNow(t *testing.T) {
+	t.Parallel()
+	h := build(t, 0, func(o *smtpd.Options) { o.Memory = forgetful{} })
+	c := h.known(liveKey)
+	unverified := func(fields ...string) string {
+		return letter(append(fields, "From: hello@new.test", "", "x")...)
+	}
+	if got := c.transaction(unverified(), "ada@customer.io"); !strings.HasPrefix(got, "550 5.7.1 ") {
+		t.Errorf("without a key: %q", got)
+	}
+	if got := c.transaction(unverified("Idempotency-Key: k"), "ada@customer.io"); !strings.HasPrefix(got, "451 4.3.0 ") {
+		t.Errorf("got %q", got)
+	}
 }

@@ -275,3 +275,24 @@ func TestManyInlineFilesOfOneIdCostLittle(t *testing.T) {
 		t.Errorf("took %v", took)
 	}
 }
+
+func TestManyMetadataFieldsCostLittle(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	b.WriteString("From: hello@acme.test\r\n")
+	for i := range 1800 {
+		b.WriteString("X-Postroad-Metadata: {")
+		for j := range 55 {
+			b.WriteString(`"` + strconv.FormatInt(int64(i*7919+j*104729)%999983, 36) + `":"",`)
+		}
+		b.WriteString("\"z\":\"\"}\r\n")
+	}
+	w, r := newWorld(t), rawRequest(t, b.String()+"\r\nx\r\n", "ada@customer.io")
+	began := time.Now()
+	if _, err := w.SubmitRaw(t.Context(), w.who, r); err == nil {
+		t.Error("so much metadata was accepted")
+	}
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("took %v", took)
+	}
+}

@@ -177,10 +177,11 @@ func (h *rawHeader) readMetadata(name, value string) {
 		h.fault("invalid_value", "headers."+name, "It must be a JSON object whose values are strings, or key=value.")
 		return
 	}
+	from := len(h.request.Metadata)
 	for k, v := range object {
 		h.request.Metadata = append(h.request.Metadata, mail.Header{Name: k, Value: v})
 	}
-	slices.SortFunc(h.request.Metadata, func(a, b mail.Header) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(h.request.Metadata[from:], func(a, b mail.Header) int { return strings.Compare(a.Name, b.Name) })
 }
 
 // readSendAt reads RFC 3339, unix seconds, or the date form of mail.
