@@ -2,7 +2,6 @@ package eventlog
 
 import (
 	"reflect"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -80,19 +79,24 @@ var allTypes = sync.OnceValue(func() []Type {
 func EnvelopeSchema() jsontext.Value { return schemaOf(reflect.TypeFor[envelope]()) }
 
 // Known tells whether a type, or a pattern like "message.*", names anything there is. near is
-// the name closest to what it may have meant, "" when none is.
+// the name closest to what it may have meant ("delivered" is short for "message.delivered"), ""
+// when none is.
 func Known(asked string) (known bool, near string) {
 	if asked == "*" {
 		return true, ""
 	}
+	exact := asked
 	noun, all := strings.CutSuffix(asked, ".*")
+	asked = strings.ToLower(asked)
 	best := 4 // typing errors more than these are other words
 	for _, d := range described {
 		name := string(d.name)
-		if all && strings.HasPrefix(name, noun+".") || name == asked {
+		if all && strings.HasPrefix(name, noun+".") || name == exact {
 			return true, ""
 		}
-		if n := distance(asked, name); n < best {
+		if strings.HasSuffix(name, "."+asked) && best > 0 {
+			best, near = 0, name
+		} else if n := distance(asked, name); n < best {
 			best, near = n, name
 		}
 	}
@@ -120,5 +124,5 @@ func distance(a, b string) int {
 			row[j+1] = min(cost, diagonal+1, row[j]+1)
 		}
 	}
-	return slices.Min(row[len(b):])
+	return row[len(b)]
 }
