@@ -110,6 +110,9 @@ func (s *Service) Test(ctx context.Context, owner mail.Owner, id mail.ID, t mail
 	if n == nil {
 		return Request{}, Try{}, fmt.Errorf("there is no example of %s", t)
 	}
+	if strings.HasPrefix(string(t), "webhook.") { // about this one, then
+		n.Detail.Object, n.Detail.Facts = e.ID.Text(PrefixEndpoint), about(&e, t, "", now).Detail.Facts
+	}
 	body, err := s.body(n, &e)
 	if err != nil {
 		return Request{}, Try{}, err

@@ -951,6 +951,9 @@ func TestATestIsSignedAndCountsForNothing(t *testing.T) {
 		if got.kind != want || got.header.Get("webhook-signature") == "" || string(got.body) != string(r.Body) {
 			t.Errorf("%s: %+v", kind, got)
 		}
+		if strings.HasPrefix(want, "webhook.") && !strings.Contains(string(got.body), `"webhook_id":"`+e.ID.Text(webhook.PrefixEndpoint)+`"`) {
+			t.Errorf("%s tells of another webhook: %s", kind, got.body)
+		}
 	}
 	if got := w.get(e).State; got.Failures != 0 || len(w.deliveries(e, "")) != 0 {
 		t.Errorf("%+v", got)
