@@ -103,8 +103,9 @@ type Delivery struct {
 	Due    time.Time // when it may next be tried; meaningless once final
 	Tries  int       // attempts that counted
 
-	Site         string // of the last route
-	LastReply    *Reply // of the last attempt
+	Site         string    // of the last route
+	LastReply    *Reply    // of the last attempt
+	LastReplyAt  time.Time // the end of the last attempt
 	LastHost     string
 	Bounce       *Bounce
 	Suppression  *SuppressedBy

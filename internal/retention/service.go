@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postroad/postroad/internal/audit"
 	"github.com/postroad/postroad/internal/mail"
 )
 
@@ -163,7 +164,9 @@ type Asked struct {
 // is not much; what is being carried to the address right now is waited for.
 func (s *Service) Order(ctx context.Context, a Asked, answer func(Erasure) mail.Answer) (Erasure, error) {
 	now := s.o.Now()
-	return s.o.Store.CreateErasure(ctx, Erasure{ID: mail.NewID(now), Project: a.Project, Address: a.Address, Token: s.Token(a.Project, a.Address),
+	id := mail.NewID(now)
+	audit.Changed(ctx, id.Text(mail.PrefixErasure), nil, map[string]bool{"suppressions": a.Suppressions})
+	return s.o.Store.CreateErasure(ctx, Erasure{ID: id, Project: a.Project, Address: a.Address, Token: s.Token(a.Project, a.Address),
 		Suppressions: a.Suppressions, By: a.By, CreatedAt: now}, a.Once, answer)
 }
 
@@ -188,3 +191,21 @@ const erasedDomain = "@erased.invalid"
 
 // Erased tells whether an address is the token of one that was forgotten.
 func Erased(address string) bool { return strings.HasSuffix(address, erasedDomain) }
+
+// Clear removes all of an owner's messages that have come to their end, in small steps, and
+// tells how many. What still is on its way stays.
+func (s *Service) Clear(ctx context.Context, owner mail.Owner) (messages int, err error) {
+	for after := int64(0); ; {
+		done, last, err := s.o.Store.Clear(ctx, owner, after)
+		messages += done.Messages
+		if err != nil || last == 0 {
+			return messages, err
+		}
+		after = last
+		select { // others write between two steps
+		case <-ctx.Done():
+			return messages, ctx.Err()
+		case <-time.After(restLeast):
+		}
+	}
+}

@@ -67,6 +67,25 @@ func (a *API) listSandbox(c *httpapi.Call) {
 	page(a, l, rows, func(m *listedMessage) int64 { return m.row })
 }
 
+type clearedOut struct {
+	Object  string `json:"object"`
+	Deleted int    `json:"deleted"`
+}
+
+// clearSandbox removes what was captured; what still plays stays.
+func (a *API) clearSandbox(c *httpapi.Call) {
+	if c.Who.Owner.Env != mail.Test {
+		c.Fail(&mail.Error{Code: "state_conflict", Status: 409, Message: "This is the live environment: its messages are not cleared. Use a test key."})
+		return
+	}
+	n, err := a.o.Erasures.Clear(c.Context(), c.Who.Owner)
+	if err != nil {
+		c.Fail(err)
+		return
+	}
+	give(c, http.StatusOK, clearedOut{"sandbox_cleared", n})
+}
+
 func (a *API) getSandbox(c *httpapi.Call) {
 	r, ok := a.find(c)
 	if !ok {
@@ -135,7 +154,9 @@ func (a *API) waitSandbox(c *httpapi.Call) {
 		return
 	}
 	subject := strings.ToLower(l.text("subject"))
-	_ = http.NewResponseController(c.W).SetWriteDeadline(time.Now().Add(wait + time.Minute)) // not every writer has one
+	rc, until := http.NewResponseController(c.W), time.Now().Add(wait+time.Minute)
+	_ = rc.SetReadDeadline(until) // not every writer has one; past it the server takes the client for gone
+	_ = rc.SetWriteDeadline(until)
 	ctx, cancel := context.WithTimeout(c.Context(), wait)
 	defer cancel()
 	r, err := a.await(ctx, q, subject)

@@ -54,10 +54,11 @@ func addressesOut(in []mail.Address) []addressOut {
 }
 
 type replyOut struct {
-	Code     int    `json:"code"`
-	Enhanced string `json:"enhanced"`
-	Text     string `json:"text"`
-	Host     string `json:"mx_host"`
+	Code     int       `json:"code"`
+	Enhanced string    `json:"enhanced"`
+	Text     string    `json:"text"`
+	Host     string    `json:"mx_host"`
+	At       time.Time `json:"at"`
 }
 
 type recipientOut struct {
@@ -89,7 +90,7 @@ func recipientOf(d *mail.Delivery) recipientOut {
 	r := recipientOut{ID: d.ID.Text(mail.PrefixRecipient), Type: d.Type.String(), Email: d.Address, Name: d.Name, Status: d.Status.String(),
 		Site: orNull(d.Site), Attempts: d.Tries, DeliveredAt: d.DeliveredAt, CompletedAt: d.CompletedAt, Bounce: d.Bounce, Suppression: d.Suppression}
 	if d.LastReply != nil {
-		r.LastReply = &replyOut{d.LastReply.Code, d.LastReply.Enhanced, d.LastReply.Text, d.LastHost}
+		r.LastReply = &replyOut{d.LastReply.Code, d.LastReply.Enhanced, d.LastReply.Text, d.LastHost, d.LastReplyAt}
 	}
 	if !d.Status.Final() {
 		if d.Wait != mail.NoWait {

@@ -175,6 +175,8 @@ type lastTry struct {
 	Reply   *mail.Reply  `json:"reply"`
 	Host    string       `json:"host"`
 	Outcome mail.Outcome `json:"outcome"`
+	At      int64        `json:"at"`
+	Micros  int64        `json:"us"`
 }
 
 func readState(text []byte) (state, error) {
@@ -258,6 +260,9 @@ func (r *deliveryRow) decode(message mail.ID) (*mail.Delivery, error) {
 	last = lastTry{}
 	err = read("the last attempt", r.attempt, &last)
 	d.LastReply, d.LastHost = last.Reply, last.Host
+	if last.At != 0 {
+		d.LastReplyAt = fromMicros(last.At + last.Micros)
+	}
 	if last.Outcome == mail.OutcomeDelivered { // also when a report came back later
 		d.DeliveredAt = d.CompletedAt
 	}

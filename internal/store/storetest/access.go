@@ -129,6 +129,10 @@ var accessClauses = []clause{
 		gone, err := w.s.ProjectByRow(w.ctx, p.Row)
 		w.must(err)
 		equal(w, "deleted", gone.DeletedAt, w.now)
+		_, err = w.s.ProjectByName(w.ctx, gone.Name)
+		w.wantErr(err, mail.ErrNotFound)
+		_, err = w.s.CreateKey(w.ctx, w.key(p, "bbbbbbbb"), nil, nil)
+		w.wantErr(err, mail.ErrNotFound)
 		_ = w.project("default") // the name is free
 		_ = w.record(a.Message.ID)
 	}},
@@ -283,6 +287,47 @@ var accessClauses = []clause{
 		if !errors.As(err, &over) || receipts[0].Row == 0 || receipts[1].Row == 0 || receipts[2].Row != 0 {
 			w.Fatalf("got %v %+v", err, receipts)
 		}
+	}},
+	{"clearing removes what has come to its end, in steps, and nothing else", func(w *world) {
+		var gone []mail.ID
+		for range 20 {
+			a := w.letter("ada@example.com", "bob@example.com")
+			for i := range a.Deliveries {
+				d := &a.Deliveries[i]
+				d.Status, d.Wait, d.CompletedAt = mail.Suppressed, mail.NoWait, w.now
+			}
+			w.accept(a)
+			gone = append(gone, a.Message.ID)
+		}
+		half := w.letter("ada@example.com", "bob@example.com")
+		half.Deliveries[0].Status, half.Deliveries[0].Wait = mail.Suppressed, mail.NoWait
+		w.accept(half)
+		other := w.owner
+		w.owner.Env = mail.Test
+		foreign := w.letter("ada@example.com")
+		w.accept(foreign)
+		w.owner = other
+		removed := 0
+		for after, steps := int64(0), 0; ; steps++ {
+			done, last, err := w.s.Clear(w.ctx, w.owner, after)
+			w.must(err)
+			removed += done.Messages
+			if last == 0 {
+				break
+			}
+			if last <= after || steps > 100 {
+				w.Fatalf("no end: %d after %d", last, after)
+			}
+			after = last
+		}
+		equal(w, "removed", removed, len(gone))
+		for _, id := range gone {
+			_, err := w.s.Message(w.ctx, w.owner, id)
+			w.wantErr(err, mail.ErrNotFound)
+		}
+		_ = w.record(half.Message.ID)
+		w.owner.Env = mail.Test
+		_ = w.record(foreign.Message.ID)
 	}},
 	{"users and sessions are made, seen, ended and forgotten", func(w *world) {
 		u, err := w.s.CreateUser(w.ctx, project.User{ID: mail.NewID(w.now), Name: "admin", Password: "$x", CreatedAt: w.now, ChangedAt: w.now})
