@@ -90,6 +90,10 @@ type Format struct {
 		Find(ctx context.Context, project int64, ref string) (project.Domain, error)
 		Records(d project.Domain) []project.Record
 	}
+	// Suppressions finds one by its id, as the store does.
+	Suppressions interface {
+		Suppression(ctx context.Context, owner mail.Owner, id mail.ID) (mail.Suppression, error)
+	}
 }
 
 // Speaks tells whether there is a name for a type.
@@ -115,7 +119,7 @@ func (f *Format) Body(n *eventlog.Entry, e *webhook.Endpoint) ([]byte, error) {
 	case strings.HasPrefix(name, "send."):
 		payload, err = f.aboutSend(ctx, n, e)
 	case strings.HasPrefix(name, "suppression."):
-		payload = suppressionPayload{suppressionOfEvent(n)}
+		payload, err = suppressionOfEvent(n)
 	case strings.HasPrefix(name, "domain."):
 		payload, err = f.aboutDomain(ctx, n)
 	}
@@ -193,7 +197,8 @@ func (f *Format) aboutSend(ctx context.Context, n *eventlog.Entry, e *webhook.En
 	case mail.EventComplained:
 		return complaintPayload{p, complaintOut{n.Detail.Summary, n.Detail.FeedbackType}}, nil
 	case mail.EventSuppressed:
-		return suppressedPayload{p, suppressionOfDelivery(n)}, nil
+		s, err := f.suppressing(ctx, n)
+		return suppressedPayload{p, s}, err
 	}
 	attempt, err := f.attempt(ctx, r, n)
 	if err != nil || p.Recipient.Status != statusBounced {
@@ -259,20 +264,42 @@ type suppressionPayload struct {
 }
 
 // suppressionOfEvent is a suppression as an event tells of it.
-func suppressionOfEvent(n *eventlog.Entry) suppressionOut {
+func suppressionOfEvent(n *eventlog.Entry) (p suppressionPayload, err error) {
 	s := mail.Suppression{Row: eventlog.RowOf(&n.Event), Address: n.Detail.Recipient, Reason: n.Detail.Reason, CreatedAt: n.At}
 	if d := n.Detail.Suppression; d != nil {
 		s.Kind, s.CreatedAt = d.Kind, d.Since
 	}
-	return suppressionOf(&s)
+	if len(n.Detail.Facts) > 0 {
+		var said struct {
+			Detail string `json:"detail"`
+			Note   string `json:"note"`
+		}
+		if err := json.Unmarshal(n.Detail.Facts, &said); err != nil {
+			return p, err
+		}
+		s.Detail, s.Note = said.Detail, said.Note
+	}
+	return suppressionPayload{suppressionOf(&s)}, nil
 }
 
-func suppressionOfDelivery(n *eventlog.Entry) suppressionOut {
+// suppressing is what kept a recipient from being written to, as far as it is still known:
+// one that was lifted meanwhile, and the sandbox's own, have no number.
+func (f *Format) suppressing(ctx context.Context, n *eventlog.Entry) (suppressionOut, error) {
 	s := mail.Suppression{Address: mail.FoldAddress(n.Delivery.Address), CreatedAt: n.At}
-	if d := n.Detail.Suppression; d != nil {
-		s.Reason, s.Kind, s.CreatedAt = d.Reason, d.Kind, d.Since
+	d := n.Detail.Suppression
+	if d == nil {
+		return suppressionOf(&s), nil
 	}
-	return suppressionOf(&s)
+	s.Reason, s.Kind, s.CreatedAt = d.Reason, d.Kind, d.Since
+	if id, err := mail.ParseID(mail.PrefixSuppression, d.Public); err == nil {
+		switch kept, err := f.Suppressions.Suppression(ctx, n.Owner, id); {
+		case err == nil:
+			s = kept
+		case !errors.Is(err, mail.ErrNotFound):
+			return suppressionOut{}, err
+		}
+	}
+	return suppressionOf(&s), nil
 }
 
 type domainPayload struct {

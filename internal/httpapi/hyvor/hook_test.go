@@ -96,9 +96,9 @@ func TestEveryEventOfASendIsToldInItsOwnWords(t *testing.T) {
 	}
 	s := &script{t: t, h: h, vars: map[string]string{}}
 	s.given(strings.Fields("suppress gone@example.org hard_bounce 550 no such user"))
-	h.gets(t, map[string]string{"suppression.created": `{"suppression":{"id":` + s.vars["suppression:gone@example.org"] + `,"created_at":"<int>","email":"gone@example.org","reason":"bounce","description":"hard_bounce"}}`})
+	h.gets(t, map[string]string{"suppression.created": `{"suppression":{"id":` + s.vars["suppression:gone@example.org"] + `,"created_at":"<int>","email":"gone@example.org","reason":"bounce","description":"hard_bounce: 550 no such user"}}`})
 	h.must(200, "", liveKey, "POST", "/api/console/sends", strings.ReplaceAll(plainSend, "ada@", "gone@"))
-	h.gets(t, map[string]string{"send.recipient.suppressed": `{"send":` + sendPattern + `,"recipient":{"…":1,"status":"suppressed"},"suppression":{"…":1,"email":"gone@example.org","reason":"bounce"}}`})
+	h.gets(t, map[string]string{"send.recipient.suppressed": `{"send":` + sendPattern + `,"recipient":{"…":1,"status":"suppressed"},"suppression":{"id":` + s.vars["suppression:gone@example.org"] + `,"created_at":"<int>","email":"gone@example.org","reason":"bounce","description":"hard_bounce: 550 no such user"}}`})
 }
 
 // An endpoint that named failures is not told of refusals, though both are bounces here.
@@ -140,7 +140,7 @@ func TestDomainsAndSuppressionsAreToldOf(t *testing.T) {
 func TestComplaintsAndLateBouncesAreToldOf(t *testing.T) {
 	t.Parallel()
 	h := build(t, hyvor.Bounds{})
-	f := &hyvor.Format{Archive: h.hooksArchive(), Domains: h.domains}
+	f := &hyvor.Format{Archive: h.hooksArchive(), Domains: h.domains, Suppressions: h.store}
 	h.must(200, "", liveKey, "POST", "/api/console/sends", plainSend)
 	h.carry(always(taken))
 	entry := h.lastEntry()
