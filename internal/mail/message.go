@@ -106,6 +106,8 @@ type Delivery struct {
 	Site         string // of the last route
 	LastReply    *Reply // of the last attempt
 	LastHost     string
+	LastReplyAt  time.Time
+	LastSource   string // where the last attempt left from
 	Bounce       *Bounce
 	Suppression  *SuppressedBy
 	AcceptedAt   time.Time

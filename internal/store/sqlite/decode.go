@@ -177,6 +177,14 @@ type lastTry struct {
 	Outcome mail.Outcome `json:"outcome"`
 }
 
+// shownTry is what a delivery shows of its last attempt only.
+type shownTry struct {
+	lastTry `json:",inline"`
+	At      int64  `json:"at"`
+	Micros  int64  `json:"us"`
+	Source  string `json:"source"`
+}
+
 func readState(text []byte) (state, error) {
 	var s state
 	err := read("delivery state", text, &s)
@@ -255,9 +263,13 @@ func (r *deliveryRow) decode(message mail.ID) (*mail.Delivery, error) {
 	if r.attempt == nil {
 		return d, nil
 	}
-	last = lastTry{}
-	err = read("the last attempt", r.attempt, &last)
-	d.LastReply, d.LastHost = last.Reply, last.Host
+	var tried shownTry
+	err = read("the last attempt", r.attempt, &tried)
+	last = tried.lastTry
+	d.LastReply, d.LastHost, d.LastSource = last.Reply, last.Host, tried.Source
+	if last.Reply != nil {
+		d.LastReplyAt = fromMicros(tried.At + tried.Micros)
+	}
 	if last.Outcome == mail.OutcomeDelivered { // also when a report came back later
 		d.DeliveredAt = d.CompletedAt
 	}
