@@ -103,10 +103,10 @@ type Delivery struct {
 	Due    time.Time // when it may next be tried; meaningless once final
 	Tries  int       // attempts that counted
 
-	Site         string // of the last route
-	LastReply    *Reply // of the last attempt
+	Site         string    // of the last route
+	LastReply    *Reply    // of the last attempt
+	LastReplyAt  time.Time // the end of the last attempt
 	LastHost     string
-	LastReplyAt  time.Time
 	LastSource   string // where the last attempt left from
 	Bounce       *Bounce
 	Suppression  *SuppressedBy

@@ -39,6 +39,7 @@ type AccessStore interface {
 	ForgetAudit(ctx context.Context, before time.Time) (int, error)
 
 	CreateKey(ctx context.Context, k Key, once *mail.Once, answer func(Key) mail.Answer) (Key, error)
+	CreateKeyBelow(ctx context.Context, k Key, most int) (Key, error)
 	KeyByID(ctx context.Context, id string) (Key, error)
 	KeyByHash(ctx context.Context, hash [32]byte) (Key, error)
 	Keys(ctx context.Context, project int64) ([]Key, error)

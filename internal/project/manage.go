@@ -30,7 +30,11 @@ type NewKey struct {
 	MaxRecipients int
 	DailyMessages *int
 	Secret        func() string // of another shape than ours; nil: ours
+	Most          int           // keys that the project may have in this environment, ErrKeysFull beyond; 0: any. Without a once key only
 }
+
+// ErrKeysFull says that a project has as many keys as it may.
+var ErrKeysFull = errors.New("the project has as many keys as it may")
 
 // CreateKey makes a key and gives its secret, which is kept nowhere. Faults are
 // mail.Faults; a key can hand on only what it has itself: scopes, environment (a test
@@ -65,7 +69,13 @@ func (a *Access) CreateKey(ctx context.Context, n NewKey, once *mail.Once, answe
 		if answer != nil {
 			tell = func(k Key) mail.Answer { return answer(k, m.Secret) }
 		}
-		kept, err := a.store.CreateKey(ctx, k, once, tell)
+		var kept Key
+		var err error
+		if n.Most > 0 {
+			kept, err = a.store.CreateKeyBelow(ctx, k, n.Most)
+		} else {
+			kept, err = a.store.CreateKey(ctx, k, once, tell)
+		}
 		if errors.Is(err, mail.ErrExists) && try < 3 { // the id is taken
 			continue
 		}

@@ -68,6 +68,10 @@ func (m *memory) UpdateProject(_ context.Context, p project.Project, ifVersion i
 	return p, nil
 }
 
+func (m *memory) CreateKeyBelow(ctx context.Context, k project.Key, _ int) (project.Key, error) {
+	return m.CreateKey(ctx, k, nil, nil)
+}
+
 func (m *memory) CreateKey(_ context.Context, k project.Key, _ *mail.Once, _ func(project.Key) mail.Answer) (project.Key, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

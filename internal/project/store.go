@@ -24,6 +24,9 @@ type Store interface {
 
 	// CreateKey keeps a key with its event api_key.created. A used once key is *mail.Replayed.
 	CreateKey(ctx context.Context, k Key, once *mail.Once, answer func(Key) mail.Answer) (Key, error)
+	// CreateKeyBelow is CreateKey unless the project has most keys of k's environment that are
+	// not revoked: ErrKeysFull. That is decided in the commit.
+	CreateKeyBelow(ctx context.Context, k Key, most int) (Key, error)
 	KeyByID(ctx context.Context, id string) (Key, error)       // by the 8-character id, whoever owns it
 	KeyByHash(ctx context.Context, hash [32]byte) (Key, error) // for keys of any shape
 	Keys(ctx context.Context, project int64) ([]Key, error)    // newest first, of both environments

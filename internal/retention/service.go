@@ -191,3 +191,21 @@ const erasedDomain = "@erased.invalid"
 
 // Erased tells whether an address is the token of one that was forgotten.
 func Erased(address string) bool { return strings.HasSuffix(address, erasedDomain) }
+
+// Clear removes all of an owner's messages that have come to their end, in small steps, and
+// tells how many. What still is on its way stays.
+func (s *Service) Clear(ctx context.Context, owner mail.Owner) (messages int, err error) {
+	for after := int64(0); ; {
+		done, last, err := s.o.Store.Clear(ctx, owner, after)
+		messages += done.Messages
+		if err != nil || last == 0 {
+			return messages, err
+		}
+		after = last
+		select { // others write between two steps
+		case <-ctx.Done():
+			return messages, ctx.Err()
+		case <-time.After(restLeast):
+		}
+	}
+}

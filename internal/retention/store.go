@@ -20,6 +20,10 @@ type Store interface {
 	// fails with ErrBusy.
 	Scrub(ctx context.Context) error
 
+	// Clear removes some of an owner's messages that have come to their end, whatever their
+	// age, behind a row; last is the row it looked at last, 0: there are no more.
+	Clear(ctx context.Context, owner mail.Owner, after int64) (done Step, last int64, err error)
+
 	// CreateErasure keeps an order; a used once key is *mail.Replayed.
 	CreateErasure(ctx context.Context, e Erasure, once *mail.Once, answer func(Erasure) mail.Answer) (Erasure, error)
 	// Erasure gives one of a project's, or mail.ErrNotFound.

@@ -42,38 +42,10 @@ func TypeFault(name string) *mail.Error { return judgeEvent(name) }
 // nearest gives the known name that takes the fewest changes, if these are few; "delivered"
 // is short for "message.delivered".
 func nearest(name string, known []string) string {
-	best, least := "", max(2, len(name)/3)+1
 	for _, k := range known {
 		if strings.HasSuffix(k, "."+strings.ToLower(name)) {
 			return k
 		}
-		if d := distance(strings.ToLower(name), k); d < least {
-			best, least = k, d
-		}
 	}
-	return best
-}
-
-// distance is Levenshtein's; of what is much too long it is too much.
-func distance(a, b string) int {
-	if len(a) > 64 {
-		return len(a)
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return mail.NearestWord(strings.ToLower(name), known)
 }

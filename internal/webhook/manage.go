@@ -220,7 +220,7 @@ func (s *Service) Missed(ctx context.Context, owner mail.Owner, id mail.ID) (cou
 	if err != nil || e.Status != Disabled {
 		return 0, false, time.Time{}, err
 	}
-	count, more, err = s.count(ctx, &e, &job.Replay{From: e.Until})
+	count, more, err = s.count(ctx, &e, &job.Replay{From: e.Until}, missedMost)
 	return count + int(e.State.Backlog), more, e.DisabledAt, err
 }
 

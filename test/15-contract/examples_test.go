@@ -37,7 +37,7 @@ func (s *stage) things() map[string]func() string {
 var browsed = []string{"getSession", "listSessions", "endSession", "logOut", "changePassword"}
 
 // queries are what an operation needs to succeed besides its example.
-var queries = map[string]string{"activateDKIM": "?force=true", "waitForSandboxMessage": "?timeout=10", "streamEvents": "-", "cancelJob": "-", "setUp": "-"}
+var queries = map[string]string{"activateDKIM": "?force=true", "waitForSandboxMessage": "?timeout=10", "streamEvents": "-", "cancelJob": "-", "clearSandbox": "-", "setUp": "-"}
 
 func (s *stage) draft() string {
 	alias := s.fresh("t")

@@ -182,16 +182,12 @@ func (a *API) createKey(c *httpapi.Call) (any, error) {
 	if err := beyond(c.Who.Key, in.scopes); err != nil {
 		return nil, err
 	}
-	existing, _, err := a.keys(c)
-	if err != nil {
-		return nil, err
-	}
-	if len(existing) >= a.o.Bounds.Keys {
-		return nil, bad("You have reached the maximum number of API keys for this project.")
-	}
 	k, secret, err := a.o.Access.CreateKey(c.Context(), project.NewKey{Project: c.Who.Project, By: &c.Who, Name: *in.name, Scopes: toV1(in.scopes),
-		IPAllowlist: in.ips, Secret: newSecret}, nil, nil)
-	if err != nil {
+		IPAllowlist: in.ips, Secret: newSecret, Most: a.o.Bounds.Keys}, nil, nil)
+	switch {
+	case errors.Is(err, project.ErrKeysFull):
+		return nil, bad("You have reached the maximum number of API keys for this project.")
+	case err != nil:
 		return nil, keyFault(err)
 	}
 	rows, err := a.o.Store.KeyRows(c.Context(), c.Who.Owner.Project)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -122,6 +123,30 @@ func TestARequestThatIsTooLargeIsToldSo(t *testing.T) {
 	h.ServeHTTP(w, r)
 	if w.Code != 413 || !strings.Contains(w.Body.String(), `"status":413`) {
 		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+// How many keys there may be is decided where one is kept: of many at the same time not one
+// is too many.
+func TestParallelRequestsMakeNoMoreKeysThanMayBe(t *testing.T) {
+	t.Parallel()
+	h := build(t, hyvor.Bounds{Keys: 4})
+	var made atomic.Int32
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			a := h.ask(liveKey, "POST", "/api/console/api-keys", `{"name":"k","scopes":["project.read"]}`)
+			switch {
+			case a.Code == 200:
+				made.Add(1)
+			case a.Code != 400 || !strings.Contains(a.Body.String(), "maximum number of API keys"):
+				t.Errorf("%d %s", a.Code, a.Body)
+			}
+		})
+	}
+	all.Wait()
+	if n := made.Load(); n != 3 { // and the caller's own
+		t.Errorf("%d keys were made", n)
 	}
 }
 

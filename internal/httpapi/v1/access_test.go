@@ -340,6 +340,39 @@ func TestAKeyHasOnlySoManyRequestsAtATime(t *testing.T) {
 	}
 }
 
+func TestTheSandboxIsClearedOfWhatHasCome(t *testing.T) {
+	t.Parallel()
+	h := build(t, 0)
+	var sent []string
+	for range 3 {
+		sent = append(sent, h.send(aMessage).is(202, "").at("/message_id"))
+	}
+	h.deliver(false)
+	done := h.ask(testKey, "GET", "/v1/messages/"+sent[0], "").is(200, "")
+	if done.at("/recipients/0/last_reply/at") != "2026-04-19T14:30:00.012Z" {
+		t.Errorf("%s", done.at("/recipients/0/last_reply"))
+	}
+	open := h.send(aMessage).is(202, "").at("/message_id")
+	h.ask(liveKey, "DELETE", "/v1/sandbox/messages", "").is(409, "state_conflict")
+	h.ask(h.keyWith("messages.content"), "DELETE", "/v1/sandbox/messages", "").is(403, "insufficient_scope")
+	if a := h.ask(testKey, "DELETE", "/v1/sandbox/messages", "").is(200, ""); a.at("/deleted") != "3" {
+		t.Errorf("%s", a.Body)
+	}
+	if a := h.ask(testKey, "DELETE", "/v1/sandbox/messages", "").is(200, ""); a.at("/deleted") != "0" {
+		t.Errorf("%s", a.Body)
+	}
+	for _, id := range sent {
+		h.ask(testKey, "GET", "/v1/sandbox/messages/"+id, "").is(404, "message_not_found")
+	}
+	h.ask(testKey, "GET", "/v1/sandbox/messages/"+open, "").is(200, "")
+	if n := h.spooledFiles(); n != 0 {
+		t.Errorf("%d files are left", n)
+	}
+	if u := h.ask(testKey, "GET", "/v1/usage", "").is(200, ""); u.at("/usage/today/messages") != "4" {
+		t.Errorf("what was accepted does not count any more: %s", u.Body)
+	}
+}
+
 func TestEveryChangeOfTheConfigurationTellsWhatItWas(t *testing.T) {
 	t.Parallel()
 	h := build(t, 0)

@@ -260,6 +260,7 @@ func (a *API) routes() []httpapi.Route {
 	add(get, "/v1/event-types", "", a.listEventTypes)
 
 	add(get, "/v1/sandbox/messages", "messages.content", a.listSandbox)
+	add(del, "/v1/sandbox/messages", "messages.write", a.clearSandbox)
 	add(get, "/v1/sandbox/messages/wait", "messages.content", a.waitSandbox)
 	add(get, "/v1/sandbox/messages/{message}", "messages.content", a.getSandbox)
 

@@ -14,6 +14,8 @@ import (
 type Erasures interface {
 	Order(ctx context.Context, a retention.Asked, answer func(retention.Erasure) mail.Answer) (retention.Erasure, error)
 	Find(ctx context.Context, project int64, id string) (retention.Erasure, error)
+	// Clear removes all messages of an owner that have come to their end.
+	Clear(ctx context.Context, owner mail.Owner) (messages int, err error)
 }
 
 // erasureOut never has the address: the answer is kept for replays, and an order that is

@@ -67,6 +67,25 @@ func (a *API) listSandbox(c *httpapi.Call) {
 	page(a, l, rows, func(m *listedMessage) int64 { return m.row })
 }
 
+type clearedOut struct {
+	Object  string `json:"object"`
+	Deleted int    `json:"deleted"`
+}
+
+// clearSandbox removes what was captured; what still plays stays.
+func (a *API) clearSandbox(c *httpapi.Call) {
+	if c.Who.Owner.Env != mail.Test {
+		c.Fail(&mail.Error{Code: "state_conflict", Status: 409, Message: "This is the live environment: its messages are not cleared. Use a test key."})
+		return
+	}
+	n, err := a.o.Erasures.Clear(c.Context(), c.Who.Owner)
+	if err != nil {
+		c.Fail(err)
+		return
+	}
+	give(c, http.StatusOK, clearedOut{"sandbox_cleared", n})
+}
+
 func (a *API) getSandbox(c *httpapi.Call) {
 	r, ok := a.find(c)
 	if !ok {

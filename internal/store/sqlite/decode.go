@@ -175,14 +175,9 @@ type lastTry struct {
 	Reply   *mail.Reply  `json:"reply"`
 	Host    string       `json:"host"`
 	Outcome mail.Outcome `json:"outcome"`
-}
-
-// shownTry is what a delivery shows of its last attempt only.
-type shownTry struct {
-	lastTry `json:",inline"`
-	At      int64  `json:"at"`
-	Micros  int64  `json:"us"`
-	Source  string `json:"source"`
+	At      int64        `json:"at"`
+	Micros  int64        `json:"us"`
+	Source  string       `json:"source"` // where it left from
 }
 
 func readState(text []byte) (state, error) {
@@ -263,12 +258,11 @@ func (r *deliveryRow) decode(message mail.ID) (*mail.Delivery, error) {
 	if r.attempt == nil {
 		return d, nil
 	}
-	var tried shownTry
-	err = read("the last attempt", r.attempt, &tried)
-	last = tried.lastTry
-	d.LastReply, d.LastHost, d.LastSource = last.Reply, last.Host, tried.Source
-	if last.Reply != nil {
-		d.LastReplyAt = fromMicros(tried.At + tried.Micros)
+	last = lastTry{}
+	err = read("the last attempt", r.attempt, &last)
+	d.LastReply, d.LastHost, d.LastSource = last.Reply, last.Host, last.Source
+	if last.At != 0 {
+		d.LastReplyAt = fromMicros(last.At + last.Micros)
 	}
 	if last.Outcome == mail.OutcomeDelivered { // also when a report came back later
 		d.DeliveredAt = d.CompletedAt

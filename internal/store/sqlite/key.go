@@ -62,6 +62,17 @@ func scanKey(q *sqlite.Stmt) (project.Key, error) {
 
 // CreateKey keeps a key with its event. [mail.ErrExists] when its id or secret is another's.
 func (s *Store) CreateKey(ctx context.Context, k project.Key, once *mail.Once, answer func(project.Key) mail.Answer) (project.Key, error) {
+	return s.createKey(ctx, k, 0, once, answer)
+}
+
+// CreateKeyBelow is CreateKey where the project's environment has fewer than most keys that
+// are not revoked.
+func (s *Store) CreateKeyBelow(ctx context.Context, k project.Key, most int) (project.Key, error) {
+	return s.createKey(ctx, k, most, nil, nil)
+}
+
+// createKey keeps a key; most is how many there may be, 0: any number.
+func (s *Store) createKey(ctx context.Context, k project.Key, most int, once *mail.Once, answer func(project.Key) mail.Answer) (project.Key, error) {
 	facts, err := keyFactsOf(&k)
 	if err != nil {
 		return project.Key{}, err
@@ -73,6 +84,11 @@ func (s *Store) CreateKey(ctx context.Context, k project.Key, once *mail.Once, a
 		}
 		if taken, err := t.exists(`SELECT 1 FROM keys WHERE id = ? OR hash = ?`, k.ID, k.Hash[:]); err != nil || taken {
 			return orExists(err)
+		}
+		if most > 0 {
+			if err := t.roomForKey(&k, most); err != nil {
+				return err
+			}
 		}
 		if k.ProjectID, err = t.projectID(k.Project); err != nil {
 			return err
@@ -92,6 +108,22 @@ func (s *Store) CreateKey(ctx context.Context, k project.Key, once *mail.Once, a
 		return project.Key{}, err
 	}
 	return k, nil
+}
+
+// roomForKey is project.ErrKeysFull when there are most of k's kind.
+func (t *tx) roomForKey(k *project.Key, most int) error {
+	b := bind(t.conn.Prep(`SELECT count(*) >= ? FROM keys WHERE project = ? AND env = ? AND revoked_at IS NULL`))
+	b.int(int64(most))
+	b.int(k.Project)
+	b.int(int64(k.Env))
+	full := false
+	if _, err := first(b.s, func(q *sqlite.Stmt) { full = q.ColumnBool(0) }); err != nil {
+		return err
+	}
+	if full {
+		return project.ErrKeysFull
+	}
+	return nil
 }
 
 // projectID gives the id of a project that is there.

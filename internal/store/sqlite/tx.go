@@ -34,7 +34,7 @@ type tx struct {
 	nodeMade bool       // by this transaction
 	files    []*spooled // taken over by messages of this transaction
 
-	used       []used // messages, for the day's count
+	used       []used // messages, for their day's count
 	usageSaved bool   // the count is written down by this transaction
 	dropUsage  bool
 }

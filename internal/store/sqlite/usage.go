@@ -36,7 +36,7 @@ func (c *usageCount) add(o usageCount) {
 	c.bytes += o.bytes
 }
 
-// used is one message of the open transaction.
+// used is messages of the open transaction, of one key and day.
 type used struct {
 	usageKey
 	usageCount
@@ -54,6 +54,10 @@ type usage struct {
 // use notes a message of the open transaction.
 func (t *tx) use(m *mail.Message, recipients int) error {
 	u := usageOf(m, recipients)
+	if n := len(t.used); n > 0 && t.used[n-1].usageKey == u.usageKey { // as a rule one key sends many
+		t.used[n-1].add(u.usageCount)
+		return nil
+	}
 	t.used = append(t.used, u)
 	return t.meetUsage(u.usageKey)
 }
@@ -107,9 +111,9 @@ func (t *tx) within(as []*submit.Acceptance) error {
 	total, own := t.w.usage.totals[usageKey{owner: k.owner, day: k.day}], t.w.usage.counts[k].messages
 	for i := range t.used {
 		if u := &t.used[i]; u.owner == k.owner && u.day == k.day {
-			total++
+			total += u.messages
 			if u.key == k.key {
-				own++
+				own += u.messages
 			}
 		}
 	}

@@ -288,6 +288,47 @@ var accessClauses = []clause{
 			w.Fatalf("got %v %+v", err, receipts)
 		}
 	}},
+	{"clearing removes what has come to its end, in steps, and nothing else", func(w *world) {
+		var gone []mail.ID
+		for range 20 {
+			a := w.letter("ada@example.com", "bob@example.com")
+			for i := range a.Deliveries {
+				d := &a.Deliveries[i]
+				d.Status, d.Wait, d.CompletedAt = mail.Suppressed, mail.NoWait, w.now
+			}
+			w.accept(a)
+			gone = append(gone, a.Message.ID)
+		}
+		half := w.letter("ada@example.com", "bob@example.com")
+		half.Deliveries[0].Status, half.Deliveries[0].Wait = mail.Suppressed, mail.NoWait
+		w.accept(half)
+		other := w.owner
+		w.owner.Env = mail.Test
+		foreign := w.letter("ada@example.com")
+		w.accept(foreign)
+		w.owner = other
+		removed := 0
+		for after, steps := int64(0), 0; ; steps++ {
+			done, last, err := w.s.Clear(w.ctx, w.owner, after)
+			w.must(err)
+			removed += done.Messages
+			if last == 0 {
+				break
+			}
+			if last <= after || steps > 100 {
+				w.Fatalf("no end: %d after %d", last, after)
+			}
+			after = last
+		}
+		equal(w, "removed", removed, len(gone))
+		for _, id := range gone {
+			_, err := w.s.Message(w.ctx, w.owner, id)
+			w.wantErr(err, mail.ErrNotFound)
+		}
+		_ = w.record(half.Message.ID)
+		w.owner.Env = mail.Test
+		_ = w.record(foreign.Message.ID)
+	}},
 	{"users and sessions are made, seen, ended and forgotten", func(w *world) {
 		u, err := w.s.CreateUser(w.ctx, project.User{ID: mail.NewID(w.now), Name: "admin", Password: "$x", CreatedAt: w.now, ChangedAt: w.now})
 		w.must(err)

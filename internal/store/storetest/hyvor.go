@@ -8,6 +8,7 @@ import (
 	"github.com/postroad/postroad/internal/feedback"
 	"github.com/postroad/postroad/internal/httpapi/hyvor"
 	"github.com/postroad/postroad/internal/mail"
+	"github.com/postroad/postroad/internal/project"
 	"github.com/postroad/postroad/internal/queue"
 )
 
@@ -43,6 +44,22 @@ var hyvorClauses = []clause{
 		w.now = w.now.Add(25 * time.Hour)
 		once.Created, once.Expires = w.now, w.now.Add(time.Hour)
 		w.must(w.s.Remember(w.ctx, once, mail.Answer{Status: 400}))
+	}},
+	{"no more keys are made than an environment may have, revoked ones not counted", func(w *world) {
+		p := w.project("default")
+		first, err := w.s.CreateKeyBelow(w.ctx, w.key(p, "aaaaaaaa"), 2)
+		w.must(err)
+		_, err = w.s.CreateKeyBelow(w.ctx, w.key(p, "bbbbbbbb"), 2)
+		w.must(err)
+		_, err = w.s.CreateKeyBelow(w.ctx, w.key(p, "cccccccc"), 2)
+		w.wantErr(err, project.ErrKeysFull)
+		other := w.key(p, "dddddddd")
+		other.Env = 1 - first.Env
+		_, err = w.s.CreateKeyBelow(w.ctx, other, 2)
+		w.must(err)
+		w.must(w.s.RevokeKey(w.ctx, p.Row, first.ID, "x", w.now))
+		_, err = w.s.CreateKeyBelow(w.ctx, w.key(p, "cccccccc"), 2)
+		w.must(err)
 	}},
 	{"whose something is can be told by its number", func(w *world) {
 		a := w.letter("ada@example.com")

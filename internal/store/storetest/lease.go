@@ -97,6 +97,7 @@ var settleClauses = []clause{
 		equal(w, "completed at", d.CompletedAt, w.now)
 		equal(w, "tries", d.Tries, 1)
 		equal(w, "reply", *d.LastReply, mail.Reply{Code: 250, Text: "ok"})
+		equal(w, "its time", d.LastReplyAt, w.now.Add(5*time.Millisecond))
 		equal(w, "host", d.LastHost, "mx.example.com")
 		equal(w, "waits", d.Wait, mail.NoWait)
 	}},
