@@ -201,7 +201,7 @@ export interface Recipient {
     enhanced: string;
     text: string;
     mx_host: string;
-    at: string;
+    at: string | null;
   } | null;
   /** Why it is not on its way. */
   waits_for: 'new' | 'scheduled' | 'retry' | 'lane_full' | 'throttled' | 'paused' | 'held' | 'rescued' | (string & {}) | null;
