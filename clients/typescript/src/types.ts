@@ -817,6 +817,13 @@ export interface Project {
   warnings?: Warning[];
 }
 
+/** How much was cleared. */
+export interface SandboxCleared {
+  object: 'sandbox_cleared';
+  /** Messages. */
+  deleted: number;
+}
+
 export interface SandboxMessage {
   message_id: string;
   object: 'message';

@@ -131,7 +131,7 @@ func build(t testing.TB, bounds hyvor.Bounds) *house {
 	h.posts = &receiver{answer: func(webhook.Request) (int, string) { return 200, "" }, got: make(chan webhook.Request, 1000)}
 	h.hooks = webhook.New(webhook.Options{Store: h.store, Log: h.store, Memory: h.store, Poster: h.posts, Ring: ring, Wake: h.store.Wake, Node: "test", Now: h.clock,
 		Formats: map[string]webhook.Format{webhook.FormatStandard: webhook.Standard{BaseURL: "https://mail.acme.test"},
-			webhook.FormatHyvor: &hyvor.Format{Archive: archive.NewService(h.store, nil), Domains: h.domains}}})
+			webhook.FormatHyvor: &hyvor.Format{Archive: archive.NewService(h.store, nil), Domains: h.domains, Suppressions: h.store}}})
 	h.Handler = hyvor.New(hyvor.Options{Door: httpapi.New(httpapi.Options{Access: h.access, Pressure: h.pressed, Memory: h.store, PublicURL: "https://mail.acme.test", Now: h.clock}),
 		Access: h.access, Limits: limits, Submitter: h.submits, Archive: reading, Orders: h.store, Domains: h.domains,
 		Suppressions: feedback.NewService(h.store, h.clock), Webhooks: h.hooks, Store: h.store, Bounds: bounds})
