@@ -52,6 +52,12 @@ func Begin(ctx context.Context, e Entry) context.Context {
 	return context.WithValue(ctx, noteKey{}, &Note{entry: e})
 }
 
+// Without gives a context whose writes are not written down: they prepare the change, or
+// would be made anyway.
+func Without(ctx context.Context) context.Context {
+	return context.WithValue(ctx, noteKey{}, (*Note)(nil))
+}
+
 // From gives the context's note, nil when there is none or it was written already.
 func From(ctx context.Context) *Note {
 	n, _ := ctx.Value(noteKey{}).(*Note)

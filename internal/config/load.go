@@ -7,6 +7,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/postroad/postroad/internal/mail"
 )
 
 // DefaultFile is read when it is there and no other was named.
@@ -179,7 +181,7 @@ func (r *reading) keys() (names []string) {
 }
 
 func (r *reading) unknown(where, prefix, name string, known []string) {
-	if n := nearest(name, known); n != "" {
+	if n := mail.NearestWord(name, known); n != "" {
 		r.fault(where, "%sthere is no such setting; did you mean %s?", prefix, n)
 		return
 	}

@@ -205,7 +205,7 @@ func TestAReaderThatIsTooSlowIsToldAndLosesNothing(t *testing.T) {
 	if !errors.As(err, &slow) {
 		t.Fatalf("got %v, want Dropped", err)
 	}
-	if slow.Count < 20 || slow.Count > 30 {
+	if slow.Count < 20 || slow.Count > 33 { // with what the feed had read of the first three before r joined it
 		t.Errorf("%d were dropped", slow.Count)
 	}
 	b.take(b.follow(slow.ResumeAfter), 3, 30)

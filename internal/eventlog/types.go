@@ -80,45 +80,23 @@ var allTypes = sync.OnceValue(func() []Type {
 func EnvelopeSchema() jsontext.Value { return schemaOf(reflect.TypeFor[envelope]()) }
 
 // Known tells whether a type, or a pattern like "message.*", names anything there is. near is
-// the name closest to what it may have meant, "" when none is.
+// the name closest to what it may have meant ("delivered" is short for "message.delivered"), ""
+// when none is.
 func Known(asked string) (known bool, near string) {
 	if asked == "*" {
 		return true, ""
 	}
 	noun, all := strings.CutSuffix(asked, ".*")
-	best := 4 // typing errors more than these are other words
-	for _, d := range described {
-		name := string(d.name)
-		if all && strings.HasPrefix(name, noun+".") || name == asked {
+	names := make([]string, len(described))
+	for i, d := range described {
+		names[i] = string(d.name)
+		if all && strings.HasPrefix(names[i], noun+".") || names[i] == asked {
 			return true, ""
 		}
-		if n := distance(asked, name); n < best {
-			best, near = n, name
-		}
 	}
-	return false, near
-}
-
-// distance counts the edits between two short words (Levenshtein).
-func distance(a, b string) int {
-	if len(a) > 64 {
-		return len(a)
+	asked = strings.ToLower(asked)
+	if i := slices.IndexFunc(names, func(name string) bool { return strings.HasSuffix(name, "."+asked) }); i >= 0 {
+		return false, names[i]
 	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, diagonal+1, row[j]+1)
-		}
-	}
-	return slices.Min(row[len(b):])
+	return false, mail.NearestWord(asked, names)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/postroad/postroad/internal/audit"
 	"github.com/postroad/postroad/internal/mail"
 )
 
@@ -72,7 +73,18 @@ func isSlug(s string) bool {
 
 // Add enters one; see [Store.AddSuppression].
 func (s *Service) Add(ctx context.Context, in mail.Suppression, once *mail.Once, answer func(s mail.Suppression, created bool) mail.Answer) (got mail.Suppression, created bool, err error) {
-	return s.store.AddSuppression(ctx, in, once, answer)
+	return s.store.AddSuppression(ctx, in, once, func(kept mail.Suppression, created bool) mail.Answer {
+		audit.Changed(ctx, kept.ID.Text(mail.PrefixSuppression), nil, shapeOf(&kept))
+		if answer == nil {
+			return mail.Answer{}
+		}
+		return answer(kept, created)
+	})
+}
+
+// shapeOf is a suppression as audits tell of it: without the address, which may be erased.
+func shapeOf(x *mail.Suppression) any {
+	return map[string]any{"kind": x.Kind, "reason": x.Reason, "topic": x.Topic}
 }
 
 // List gives a page of suppressions.
@@ -125,6 +137,7 @@ func (s *Service) Lift(ctx context.Context, owner mail.Owner, ref string, r Remo
 	if err != nil {
 		return x, err
 	}
+	audit.Changed(ctx, x.ID.Text(mail.PrefixSuppression), shapeOf(&x), nil)
 	return s.store.DeleteSuppression(ctx, owner, x.ID, r.By, s.now())
 }
 
@@ -199,6 +212,7 @@ func (s *Service) Change(ctx context.Context, owner mail.Owner, add, lift []Item
 		}
 		return answer()
 	}
+	audit.Changed(ctx, "", nil, map[string]int{"to_add": len(c.Add), "to_remove": len(c.Remove)})
 	out, err := s.store.ChangeSuppressions(ctx, c)
 	return out.Answer, err
 }

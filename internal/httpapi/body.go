@@ -18,6 +18,9 @@ const (
 	smallBody = 1 << 20  // up to here a body passes without asking the gate
 	keptBody  = 64 << 10 // buffers up to here are used again
 	paceBytes = 64 << 10
+	// strangerBody is how large a body may be where no key is needed: a login. Else who has
+	// none could take the room of those who have.
+	strangerBody = 16 << 10
 )
 
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 8<<10); return &b }}
@@ -27,6 +30,14 @@ func recycle(b *[]byte) {
 		*b = (*b)[:0]
 		buffers.Put(b)
 	}
+}
+
+// maxBody is how large the call's body may be, unpacked.
+func (c *Call) maxBody() int64 {
+	if c.route.Public {
+		return min(c.door.maxBody, strangerBody)
+	}
+	return c.door.maxBody
 }
 
 // readBody reads the call's body whole. False: it has answered.
@@ -40,7 +51,7 @@ func (c *Call) readBody() bool {
 	if c.route.NoBody || c.R.Body == nil || c.R.ContentLength == 0 && !c.route.NoJSON {
 		return true
 	}
-	if c.R.ContentLength > c.door.maxBody {
+	if c.R.ContentLength > c.maxBody() {
 		return c.refuseSize()
 	}
 	streams := c.route.streams(c.R.Header)
@@ -138,7 +149,7 @@ func (c *Call) drain(r io.Reader, packed bool) error {
 		}
 		n, err := r.Read(b[len(b):cap(b)])
 		*c.buffer = b[:len(b)+n]
-		if int64(len(*c.buffer)) > c.door.maxBody {
+		if int64(len(*c.buffer)) > c.maxBody() {
 			return errTooLarge
 		}
 		if err == io.EOF {
@@ -218,8 +229,11 @@ func (p *paced) Read(b []byte) (int, error) {
 
 func (c *Call) refuseSize() bool {
 	c.W.Header()["Connection"] = connectionClose // what is still coming is not read
-	c.Problem(Problem{Code: "payload_too_large", Detail: "The request is larger than 50 MB (unpacked). Host large files and link to them.",
-		Extra: []Extra{{"limit_bytes", int(c.door.maxBody)}}})
+	detail := "The request is larger than 50 MB (unpacked). Host large files and link to them."
+	if c.route.Public {
+		detail = "A request without an API key is at most 16 KB large."
+	}
+	c.Problem(Problem{Code: "payload_too_large", Detail: detail, Extra: []Extra{{"limit_bytes", int(c.maxBody())}}})
 	return false
 }
 

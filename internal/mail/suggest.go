@@ -119,3 +119,41 @@ func edits(a, b string) int {
 	}
 	return last[len(b)]
 }
+
+// NearestWord gives the known word that was probably meant by a longer or stranger one than
+// [NearestName] takes: a third of its letters, and at least two, may be wrong; "" when none is
+// so near.
+func NearestWord(word string, known []string) string {
+	best, least := "", max(2, len(word)/3)+1
+	for _, k := range known {
+		if d := changes(word, k); d < least {
+			best, least = k, d
+		}
+	}
+	return best
+}
+
+// changes counts insertions, deletions and substitutions (Levenshtein); of what is much too
+// long it is too many.
+func changes(a, b string) int {
+	if len(a) > 64 {
+		return len(a)
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

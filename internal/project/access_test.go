@@ -216,6 +216,66 @@ func TestAKeyHandsOnOnlyWhatItHas(t *testing.T) {
 	}
 }
 
+func TestNobodyWidensAKeyThatHasMoreThanTheyHave(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, project.AccessOptions{})
+	_, secret := h.mint(t, project.NewKey{Env: env(mail.Test), Scopes: []string{"messages.send", "keys.write"}})
+	by, _ := h.Authenticate(t.Context(), secret, local, h.now)
+	five, six := 5, 6
+	for name, c := range map[string]struct {
+		change func(*project.Key)
+		ok     bool
+	}{
+		"enabled":         {func(k *project.Key) { k.Disabled = false }, false},
+		"for longer":      {func(k *project.Key) { k.ExpiresAt = h.now.Add(48 * time.Hour) }, false},
+		"for ever":        {func(k *project.Key) { k.ExpiresAt = time.Time{} }, false},
+		"from anywhere":   {func(k *project.Key) { k.IPAllowlist = nil }, false},
+		"from more":       {func(k *project.Key) { k.IPAllowlist = []string{"10.0.0.0/7"} }, false},
+		"as anybody":      {func(k *project.Key) { k.AllowedFrom = nil }, false},
+		"as more":         {func(k *project.Key) { k.AllowedFrom = []string{"*@acme.test", "a@other.test"} }, false},
+		"more a day":      {func(k *project.Key) { k.DailyMessages = &six }, false},
+		"more a minute":   {func(k *project.Key) { k.RatePerMinute = new(int) }, false},
+		"more recipients": {func(k *project.Key) { k.MaxRecipients = 0 }, false},
+		"for less time":   {func(k *project.Key) { k.ExpiresAt = h.now.Add(time.Hour) }, true},
+		"from fewer":      {func(k *project.Key) { k.IPAllowlist = []string{"10.1.0.0/16"} }, true},
+		"as fewer":        {func(k *project.Key) { k.AllowedFrom = []string{"a@acme.test"} }, true},
+		"less":            {func(k *project.Key) { k.DailyMessages, k.MaxRecipients = new(int), 1 }, true},
+		"another name":    {func(k *project.Key) { k.Name = "b" }, true},
+	} {
+		k, _ := h.mint(t, project.NewKey{Env: env(mail.Test), Scopes: []string{"messages.content"}, AllowedFrom: []string{"*@acme.test"}, IPAllowlist: []string{"10.0.0.0/8"},
+			ExpiresAt: h.now.Add(24 * time.Hour), DailyMessages: &five, RatePerMinute: &five, MaxRecipients: 5})
+		k.Disabled = true
+		if _, err := h.store.UpdateKey(t.Context(), k, 0); err != nil {
+			t.Fatal(err)
+		}
+		_, err := h.UpdateKey(t.Context(), by, k.ID, 0, c.change)
+		if (err == nil) != c.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestAFullKeyOfAnotherProjectIsNoOperators(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, project.AccessOptions{})
+	h.p.Name = "web-shop"
+	k, secret := h.mint(t, project.NewKey{Scopes: []string{"full"}})
+	if k.Has("instance.read") || k.Has("instance.write") || k.Has(project.ScopeAll) || !k.Has("keys.write") || !k.Has("audit.read") {
+		t.Errorf("%v", k.Scopes)
+	}
+	by, _ := h.Authenticate(t.Context(), secret, local, h.now)
+	by.Project = &h.p
+	if again, _, err := h.CreateKey(t.Context(), project.NewKey{Project: &h.p, By: &by, Name: "x", Scopes: []string{"full"}}, nil, nil); err != nil || !slices.Equal(again.Scopes, k.Scopes) {
+		t.Errorf("%v, %v", again.Scopes, err)
+	}
+	if _, err := h.UpdateKey(t.Context(), by, k.ID, 0, func(k *project.Key) { k.Scopes = []string{"instance.write"} }); err == nil {
+		t.Error("a tenant made himself the operator")
+	}
+	if named, _ := h.mint(t, project.NewKey{Scopes: []string{"full", "instance.read"}}); !named.Has("instance.read") || named.Has("instance.write") {
+		t.Errorf("%v", named.Scopes)
+	}
+}
+
 func TestAStaleVersionChangesNothing(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, project.AccessOptions{})

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/postroad/postroad/internal/audit"
 	"github.com/postroad/postroad/internal/dns"
 	"github.com/postroad/postroad/internal/mail"
 )
@@ -144,6 +145,7 @@ func (s *Domains) Delete(ctx context.Context, project int64, ref string, force b
 	if err != nil {
 		return err
 	}
+	audit.Changed(ctx, d.ID.Text(mail.PrefixDomain), domainShape(&d), nil)
 	if err := s.store.DeleteDomain(ctx, project, d.ID, force, by, s.now()); err != nil {
 		return err
 	}
@@ -159,11 +161,22 @@ func (s *Domains) change(ctx context.Context, d Domain, ifVersion int64, f func(
 		if ifVersion != 0 && d.Version != ifVersion {
 			return Domain{}, fmt.Errorf("version %d: %w", d.Version, errOutdated)
 		}
+		before := domainShape(&d)
 		if err := f(&d); err != nil {
 			return Domain{}, err
 		}
+		audit.Changed(ctx, d.ID.Text(mail.PrefixDomain), before, domainShape(&d))
 		return s.store.UpdateDomain(ctx, d, d.Version, nil)
 	})
+}
+
+// domainShape is a domain as audits tell of it: as it is now, whatever becomes of d.
+func domainShape(d *Domain) any {
+	keys := map[string]string{}
+	for i := range d.Keys {
+		keys[d.Keys[i].Selector] = d.Keys[i].Algorithm + " " + d.Keys[i].State
+	}
+	return map[string]any{"name": d.Name, "return_path": d.ReturnPath, "tls": d.TLS, "default_from": d.DefaultFrom, "dkim": keys}
 }
 
 // errOutdated is a [mail.ErrStale] that trying again does not mend.

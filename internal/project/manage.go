@@ -40,7 +40,7 @@ var ErrKeysFull = errors.New("the project has as many keys as it may")
 // mail.Faults; a key can hand on only what it has itself: scopes, environment (a test
 // key makes no live one), sender and address restrictions.
 func (a *Access) CreateKey(ctx context.Context, n NewKey, once *mail.Once, answer func(Key, string) mail.Answer) (Key, string, error) {
-	k := Key{Project: n.Project.Row, ProjectID: n.Project.ID, Name: strings.TrimSpace(n.Name), Scopes: ExpandPresets(n.Scopes),
+	k := Key{Project: n.Project.Row, ProjectID: n.Project.ID, Name: strings.TrimSpace(n.Name), Scopes: inProject(n.Project, ExpandPresets(n.Scopes)),
 		AllowedFrom: n.AllowedFrom, IPAllowlist: n.IPAllowlist, RatePerMinute: n.RatePerMinute, MaxRecipients: n.MaxRecipients, DailyMessages: n.DailyMessages,
 		CreatedBy: "operator", CreatedAt: a.now(), ExpiresAt: n.ExpiresAt}
 	if n.By != nil {
@@ -132,7 +132,7 @@ func (a *Access) UpdateKey(ctx context.Context, by Principal, id string, ifVersi
 	}
 	next := k
 	change(&next)
-	next.Scopes = ExpandPresets(next.Scopes)
+	next.Scopes = inProject(by.Project, ExpandPresets(next.Scopes))
 	if faults := judgeChange(&k, &next, &by, a.now()); faults != nil {
 		return Key{}, faults
 	}
@@ -207,8 +207,9 @@ func judgeKey(k *Key, by *Principal, now time.Time) mail.Faults {
 }
 
 // judgeChange finds the faults of what a change made different: what a key had before
-// its changer need not have.
+// its changer need not have, unless the key can do more after it.
 func judgeChange(old, next *Key, by *Principal, now time.Time) mail.Faults {
+	wider := by != nil && widened(old, next)
 	same := map[string]bool{
 		"scopes":       slices.Equal(old.Scopes, next.Scopes),
 		"allowed_from": slices.Equal(old.AllowedFrom, next.AllowedFrom),
@@ -217,12 +218,55 @@ func judgeChange(old, next *Key, by *Principal, now time.Time) mail.Faults {
 	}
 	f := slices.DeleteFunc(judgeKey(next, by, now), func(e *mail.Error) bool {
 		field, _, _ := strings.Cut(e.Field, "[")
-		return same[field]
+		return same[field] && !(wider && field != "expires_at")
 	})
 	if len(f) == 0 {
 		return nil
 	}
 	return f
+}
+
+// widened tells whether a change lets whoever holds the key's secret do what they could not:
+// they may be the changer, who must then have all the key has.
+func widened(old, next *Key) bool {
+	switch {
+	case old.Disabled && !next.Disabled:
+		return true
+	case !old.ExpiresAt.IsZero() && (next.ExpiresAt.IsZero() || next.ExpiresAt.After(old.ExpiresAt)):
+		return true
+	case len(old.AllowedFrom) > 0 && (len(next.AllowedFrom) == 0 || !coveredBy(old.AllowedFrom, next.AllowedFrom)):
+		return true
+	case len(old.IPAllowlist) > 0 && (len(next.IPAllowlist) == 0 || !within(old.IPAllowlist, next.IPAllowlist)):
+		return true
+	}
+	return raised(old.DailyMessages, next.DailyMessages) || raised(unlessZero(old.RatePerMinute), unlessZero(next.RatePerMinute)) ||
+		old.MaxRecipients > 0 && (next.MaxRecipients == 0 || next.MaxRecipients > old.MaxRecipients)
+}
+
+// raised tells whether a limit is higher; nil is none.
+func raised(old, next *int) bool { return old != nil && (next == nil || *next > *old) }
+
+// unlessZero is a limit of which 0 means none.
+func unlessZero(n *int) *int {
+	if n == nil || *n == 0 {
+		return nil
+	}
+	return n
+}
+
+// coveredBy tells whether all senders are among those a list has.
+func coveredBy(list, senders []string) bool {
+	return !slices.ContainsFunc(senders, func(s string) bool {
+		return !slices.ContainsFunc(list, func(own string) bool { return covers(own, s) })
+	})
+}
+
+// within tells whether all networks lie in those a list has.
+func within(list, networks []string) bool {
+	return !slices.ContainsFunc(networks, func(n string) bool {
+		p, err := parseNetwork(n)
+		return err != nil || !insideAny(list, p)
+	})
 }
 
 func judgeScopes(k *Key, by *Principal, fault func(code, field, message string)) {

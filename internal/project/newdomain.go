@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postroad/postroad/internal/audit"
 	"github.com/postroad/postroad/internal/dns"
 	"github.com/postroad/postroad/internal/mail"
 )
@@ -48,6 +49,7 @@ func (s *Domains) Create(ctx context.Context, project int64, n NewDomain, once *
 	if d.Keys, err = s.keysFor(ctx, n, imported, now); err != nil {
 		return Domain{}, err
 	}
+	audit.Changed(ctx, d.ID.Text(mail.PrefixDomain), nil, domainShape(&d))
 	kept, err := s.store.CreateDomain(ctx, d, once, answer)
 	if err != nil {
 		return Domain{}, err

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postroad/postroad/internal/audit"
 	"github.com/postroad/postroad/internal/mail"
 )
 
@@ -65,9 +66,11 @@ func (s *Domains) Rotate(ctx context.Context, project int64, ref string, r Rotat
 		if err := r.allowed(&d); err != nil {
 			return Domain{}, err
 		}
+		before := domainShape(&d)
 		if made, err = s.follow(&d, r, private); err != nil {
 			return Domain{}, err
 		}
+		audit.Changed(ctx, d.ID.Text(mail.PrefixDomain), before, domainShape(&d))
 		return s.store.UpdateDomainOnce(ctx, d, once, tell)
 	})
 	if err != nil {
@@ -189,7 +192,7 @@ func (s *Domains) Activate(ctx context.Context, project int64, ref, selector str
 		return d, nil
 	}
 	if !force {
-		if d, err = s.verify(ctx, d); err != nil {
+		if d, err = s.verify(audit.Without(ctx), d); err != nil {
 			return Domain{}, err
 		}
 		if err := s.published(&d, selector); err != nil {

@@ -67,6 +67,17 @@ func ExpandPresets(in []string) []string {
 	return out
 }
 
+// inProject writes "*" out for keys of other projects than the operator's own, less what
+// is about all projects: that is given there by name or not at all.
+func inProject(p *Project, scopes []string) []string {
+	if p == nil || p.Name == DefaultProject || !slices.Contains(scopes, ScopeAll) {
+		return scopes
+	}
+	return slices.DeleteFunc(slices.Clone(AllScopes), func(s string) bool {
+		return strings.HasPrefix(s, "instance.") && !slices.Contains(scopes, s)
+	})
+}
+
 // Has tells whether the key has a scope. The empty scope is everybody's.
 func (k *Key) Has(scope string) bool {
 	if scope == "" {

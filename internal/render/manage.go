@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/postroad/postroad/internal/audit"
 	"github.com/postroad/postroad/internal/mail"
 )
 
@@ -49,6 +50,7 @@ func (l *Library) Create(ctx context.Context, project int64, n NewTemplate, once
 		return Template{}, Version{}, err
 	}
 	t.Variables = v.Variables
+	audit.Changed(ctx, t.ID.Text(mail.PrefixTemplate), nil, templateShape(&t))
 	kept, err := l.store.CreateTemplate(ctx, t, v, once, answer.of(&v))
 	if err != nil {
 		return Template{}, Version{}, err
@@ -129,11 +131,18 @@ func (l *Library) Archive(ctx context.Context, project int64, ref string, ifRevi
 	if err != nil {
 		return err
 	}
+	audit.Changed(ctx, t.ID.Text(mail.PrefixTemplate), templateShape(&t), nil)
 	if err := l.store.ArchiveTemplate(ctx, project, t.ID, ifRevision, force, by, l.now()); err != nil {
 		return err
 	}
 	l.forget(&t)
 	return nil
+}
+
+// templateShape is a template as audits tell of it; versions by their numbers.
+func templateShape(t *Template) any {
+	return map[string]any{"alias": t.Alias, "name": t.Name, "description": t.Description, "engine": string(t.Engine), "default_from": t.DefaultFrom, "layout": t.Layout,
+		"published_version": t.Published, "latest_version": t.Latest}
 }
 
 // errArchived is the refusal to change what is out of use.
@@ -152,6 +161,7 @@ func (l *Library) change(ctx context.Context, project int64, ref string, ifRevis
 		case ifRevision != 0 && t.Revision != ifRevision:
 			return Template{}, mail.ErrStale
 		}
+		before := templateShape(&t)
 		c, err := make(&t)
 		if err != nil {
 			return Template{}, err
@@ -159,6 +169,7 @@ func (l *Library) change(ctx context.Context, project int64, ref string, ifRevis
 		if c == nil { // it is so already
 			return t, nil
 		}
+		audit.Changed(ctx, t.ID.Text(mail.PrefixTemplate), before, templateShape(&c.Template))
 		kept, err := l.store.ChangeTemplate(ctx, *c)
 		if err == nil {
 			l.forget(&kept)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postroad/postroad/internal/audit"
 	"github.com/postroad/postroad/internal/mail"
 )
 
@@ -163,7 +164,9 @@ type Asked struct {
 // is not much; what is being carried to the address right now is waited for.
 func (s *Service) Order(ctx context.Context, a Asked, answer func(Erasure) mail.Answer) (Erasure, error) {
 	now := s.o.Now()
-	return s.o.Store.CreateErasure(ctx, Erasure{ID: mail.NewID(now), Project: a.Project, Address: a.Address, Token: s.Token(a.Project, a.Address),
+	id := mail.NewID(now)
+	audit.Changed(ctx, id.Text(mail.PrefixErasure), nil, map[string]bool{"suppressions": a.Suppressions})
+	return s.o.Store.CreateErasure(ctx, Erasure{ID: id, Project: a.Project, Address: a.Address, Token: s.Token(a.Project, a.Address),
 		Suppressions: a.Suppressions, By: a.By, CreatedAt: now}, a.Once, answer)
 }
 

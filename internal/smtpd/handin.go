@@ -163,7 +163,11 @@ func (s *session) request(raw *submit.Raw, id string) (*submit.RawRequest, error
 	}
 	r.Key = key
 	if key != "" {
-		r.Route, r.Fingerprint = route(s.tx.to), raw.Sum
+		sum, err := raw.Fingerprint()
+		if err != nil {
+			return nil, err
+		}
+		r.Route, r.Fingerprint = route(s.tx.to), sum
 	}
 	fingerprint := r.Fingerprint
 	r.Answer = func(a *submit.Accepted) mail.Answer {

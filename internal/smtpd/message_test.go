@@ -129,6 +129,32 @@ func TestNothingTemporaryIsRefusedForGood(t *testing.T) {
 	other.say("AUTH PLAIN "+plain("unknown-key-of-somebody"), "451 4.3.0 ")
 }
 
+// Every mail library gives each message it builds another Date, Message-ID, boundary and
+// Content-ID: what runs a job twice means one mail all the same.
+func TestAMessageBuiltTwiceForOneKeyIsOneMessage(t *testing.T) {
+	t.Parallel()
+	h := build(t, 0, nil)
+	built := func(n int, body, file string) string {
+		b := fmt.Sprintf("=_%d_part", n)
+		return letter("Idempotency-Key: receipt/91", "From: Acme <hello@acme.test>", "To: ada@customer.io", "Subject: Hello",
+			fmt.Sprintf("Date: Mon, 20 Apr 2026 14:30:0%d +0000", n), fmt.Sprintf("Message-ID: <%d@acme.test>", n), "MIME-Version: 1.0",
+			`Content-Type: multipart/related; boundary="`+b+`"`, "", "--"+b, "Content-Type: text/html", "",
+			fmt.Sprintf(`<p>%s</p><img src="cid:logo%d">`, body, n), "--"+b, "Content-Type: image/png; name=logo.png",
+			fmt.Sprintf("Content-ID: <logo%d>", n), "Content-Disposition: inline; filename=logo.png", "Content-Transfer-Encoding: base64", "", file, "--"+b+"--")
+	}
+	c := h.known(liveKey)
+	first := c.transaction(built(1, "Thank you.", "AAAA"), "ada@customer.io")
+	c.want250(first)
+	if got, want := c.transaction(built(2, "Thank you.", "AAAA"), "ada@customer.io"), strings.Replace(first, "queued", "already accepted", 1); got != want {
+		t.Errorf("built again: %q, want %q", got, want)
+	}
+	for what, other := range map[string]string{"text": built(3, "No thanks.", "AAAA"), "file": built(4, "Thank you.", "BBBB")} {
+		if got := c.transaction(other, "ada@customer.io"); !strings.HasPrefix(got, "550 5.6.0 ") {
+			t.Errorf("another %s: %q", what, got)
+		}
+	}
+}
+
 func TestOneKeyIsOneMessage(t *testing.T) {
 	t.Parallel()
 	h := build(t, 0, nil)

@@ -108,9 +108,18 @@ func (d *draft) readDoor() {
 		return
 	}
 	for _, w := range d.r.Unknown {
-		d.faults = append(d.faults, &mail.Error{Code: "unknown_field", Field: fieldOf(w.Pointer), Pointer: w.Pointer,
-			Message: "This field is not known. " + w.Message})
+		d.faults = append(d.faults, UnknownField(w))
 	}
+}
+
+// UnknownField is a warning about an unknown field as the fault it is to those who asked for
+// strictness: what is refused was not ignored.
+func UnknownField(w mail.Warning) *mail.Error {
+	text, ignored := strings.CutSuffix(w.Message, " It was ignored.")
+	if !ignored {
+		text = "There is no such field. " + text
+	}
+	return &mail.Error{Code: "unknown_field", Field: fieldOf(w.Pointer), Pointer: w.Pointer, Message: text}
 }
 
 // maxContentSeconds is what a project's content_retention_days may be, in seconds.

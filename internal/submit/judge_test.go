@@ -259,6 +259,18 @@ func TestStrictFieldsOfAProjectMakeUnknownFieldsFaults(t *testing.T) {
 	}
 }
 
+func TestWhatIsRefusedIsNotSaidToBeIgnored(t *testing.T) {
+	t.Parallel()
+	for warning, want := range map[string]string{
+		"There is no field 'foo'. It was ignored.": "There is no field 'foo'.",
+		"Did you mean 'html'?":                     "There is no such field. Did you mean 'html'?",
+	} {
+		if got := submit.UnknownField(mail.Warning{Pointer: "#/foo", Message: warning}); got.Message != want || got.Field != "foo" {
+			t.Errorf("%+v", got)
+		}
+	}
+}
+
 func TestWarnIsForPendingDomainsOnly(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

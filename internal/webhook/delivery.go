@@ -25,7 +25,9 @@ type Hook struct {
 	Tries     int // that count
 	// Message is the row of the message whose events this endpoint is told in order; else 0.
 	Message int64
-	Entry   *eventlog.Entry // what it tells; shared by the hooks of one event
+	// Hasten is for ReplayHooks: to be due now if it is open still, and left alone if it is over.
+	Hasten bool
+	Entry  *eventlog.Entry // what it tells; shared by the hooks of one event
 }
 
 // ID gives the hook's public identifier.
@@ -68,10 +70,13 @@ type Delivery struct {
 	SettledAt   time.Time
 	URL         string // the endpoint's present one
 
-	// Tries are the newest ones, oldest first; only of a single delivery, not in lists.
+	// Tries are the newest ones, oldest first, of a single delivery; in lists none, or the
+	// last one where DeliveryQuery.Last asks for it.
 	Tries []Record
-	// Body is what was sent, made again from the event: only of a single delivery.
+	// Body is what was sent, made again from the event: of a single delivery, and where Last asks.
 	Body []byte
+	// Entry is what it tells, for the service to make Body of: where Last asks.
+	Entry *eventlog.Entry
 }
 
 // Record is one try as it is kept.
@@ -96,4 +101,5 @@ type DeliveryQuery struct {
 	After     int64 // the last position seen; 0 begins
 	Ascending bool  // oldest first; else newest first
 	Limit     int
+	Last      bool // with the last try of each, and with bodies
 }

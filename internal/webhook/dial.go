@@ -63,7 +63,7 @@ func NewClient(o ClientOptions) *Client {
 	}
 	c := &Client{o: o, agent: "Postroad-Webhooks/1.0"}
 	if o.PublicURL != "" {
-		c.agent += " (+" + o.PublicURL + "/docs/webhooks)"
+		c.agent += " (+" + o.PublicURL + "/docs)"
 	}
 	c.plain, c.secure = c.transport(false), c.transport(true)
 	return c

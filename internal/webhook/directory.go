@@ -15,6 +15,7 @@ type directory struct {
 	revision int64
 	byRow    map[int64]*Endpoint
 	projects map[int64][]*Endpoint
+	widest   int // the most endpoints of one project
 }
 
 // endpoints gives the directory, at this revision or a later one.
@@ -34,6 +35,7 @@ func (s *Service) endpoints(ctx context.Context, revision int64) (*directory, er
 		e := &all[i]
 		d.byRow[e.Row] = e
 		d.projects[e.Owner.Project] = append(d.projects[e.Owner.Project], e)
+		d.widest = max(d.widest, len(d.projects[e.Owner.Project]))
 	}
 	s.mu.Lock()
 	if s.change == change && (s.known == nil || s.known.revision <= d.revision) {

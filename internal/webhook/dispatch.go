@@ -117,7 +117,7 @@ func (s *Service) readPage(ctx context.Context, q *queue, e *Endpoint, probe boo
 		if s.queues[q.endpoint] != q {
 			return
 		}
-		s.held += q.take(page, pageSize)
+		s.held += q.take(page, pageSize, now)
 		q.gone = nil
 		if len(page) >= d.Limit {
 			q.dirty = true
@@ -139,6 +139,7 @@ func (s *Service) readPage(ctx context.Context, q *queue, e *Endpoint, probe boo
 // offer gives hooks that were just written to their queues, where these have room and nothing
 // older waits in the store.
 func (s *Service) offer(hooks []Hook) {
+	now := s.o.Now()
 	s.mu.Lock()
 	for _, h := range hooks {
 		q := s.queues[h.Endpoint]
@@ -147,7 +148,7 @@ func (s *Service) offer(hooks []Hook) {
 		case q.dirty || q.reads || h.Message != 0 || len(q.ready) >= pageSize || s.held >= allHeld || q.state.Breaker == BreakerOpen || q.ended:
 			q.dirty = true
 		default:
-			s.held += q.take([]Hook{h}, 1)
+			s.held += q.take([]Hook{h}, 1, now)
 		}
 	}
 	s.mu.Unlock()

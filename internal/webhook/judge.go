@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -86,15 +87,23 @@ func (s *Service) judge(ctx context.Context, e *Endpoint, newURL bool) error {
 		add("description", "too_long", "The description has %d characters; %d are allowed.", n, maxDescription)
 	}
 	faults = append(faults, s.judgeEvents(e)...)
-	for list, values := range map[string][]string{"filters.tags": e.Filters.Tags, "filters.domains": e.Filters.Domains} {
-		if len(values) > maxFilter {
-			add(list, "too_many", "%d values are allowed.", maxFilter)
+	for _, f := range []struct {
+		field  string
+		values []string
+	}{{"filters.tags", e.Filters.Tags}, {"filters.domains", e.Filters.Domains}} {
+		if len(f.values) > maxFilter {
+			add(f.field, "too_many", "%d values are allowed.", maxFilter)
+			continue
 		}
-		for i, v := range values {
+		for i, v := range f.values {
 			if v == "" || len(v) > 255 {
-				add(fmt.Sprintf("%s[%d]", list, i), "invalid_value", "A value has 1 to 255 characters.")
+				add(fmt.Sprintf("%s[%d]", f.field, i), "invalid_value", "A value has 1 to 255 characters.")
 			}
 		}
+	}
+	if len(e.Redact) > len(redactable) {
+		add("redact", "too_many", "What can be left out is %s, each once.", strings.Join(redactable, ", "))
+		e.Redact = nil // told as a whole
 	}
 	for i, name := range e.Redact {
 		if !slices.Contains(redactable, name) {
@@ -128,7 +137,7 @@ func (s *Service) judgeEvents(e *Endpoint) (faults mail.Faults) {
 		return mail.Faults{fault("events", "too_many", fmt.Sprintf("%d names are allowed; 'message.*' stands for all of a kind.", maxEvents))}
 	}
 	for i, name := range e.Events {
-		if f := judgeEvent(name); f != nil {
+		if f := TypeFault(name); f != nil {
 			f.Field, f.Pointer = fmt.Sprintf("events[%d]", i), fmt.Sprintf("#/events/%d", i)
 			faults = append(faults, f)
 		}
@@ -144,18 +153,22 @@ func judgeHeaders(headers map[string]string) (faults mail.Faults) {
 	if len(headers) > maxHeaders {
 		return mail.Faults{fault("custom_headers", "too_many", fmt.Sprintf("%d headers are allowed.", maxHeaders))}
 	}
-	for name, value := range headers {
+	seen := make(map[string]bool, len(headers))
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		value := headers[name]
 		field, lower := "custom_headers."+name, strings.ToLower(name)
 		switch {
 		case name == "" || len(name) > 128 || strings.ContainsFunc(name, notToken):
 			faults = append(faults, fault(field, "invalid_value", "This is not the name of a header (RFC 9110 §5.6.2)."))
 		case slices.Contains(taken, lower) || strings.HasPrefix(lower, "content-") || strings.HasPrefix(lower, "webhook-"):
 			faults = append(faults, fault(field, "header_not_allowed", "This header is ours to set."))
+		case seen[lower]:
+			faults = append(faults, fault(field, "invalid_value", "This header is there twice, in other letters: which one is sent would be chance."))
 		case len(value) > maxHeaderValue || strings.ContainsFunc(value, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }):
 			faults = append(faults, fault(field, "invalid_value", fmt.Sprintf("A value is one line of at most %d bytes.", maxHeaderValue)))
 		}
+		seen[lower] = true
 	}
-	slices.SortFunc(faults, func(a, b *mail.Error) int { return strings.Compare(a.Field, b.Field) })
 	return faults
 }
 

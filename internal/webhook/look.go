@@ -10,15 +10,40 @@ import (
 	"github.com/postroad/postroad/internal/mail"
 )
 
-// Deliveries gives a page of an endpoint's deliveries, without their tries; mail.ErrNotFound
-// when the owner has no such endpoint.
+// Deliveries gives a page of an endpoint's deliveries; mail.ErrNotFound when the owner has no
+// such endpoint.
 func (s *Service) Deliveries(ctx context.Context, q DeliveryQuery) ([]Delivery, error) {
 	if !q.Endpoint.IsZero() {
 		if _, err := s.o.Store.Endpoint(ctx, q.Owner, q.Endpoint); err != nil {
 			return nil, err
 		}
 	}
-	return s.o.Store.Deliveries(ctx, q)
+	all, err := s.o.Store.Deliveries(ctx, q)
+	if err != nil || !q.Last {
+		return all, err
+	}
+	return all, s.addBodies(ctx, q.Owner, all)
+}
+
+// addBodies makes what was sent anew. Of an endpoint removed just now there is none.
+func (s *Service) addBodies(ctx context.Context, owner mail.Owner, all []Delivery) error {
+	endpoints, err := s.o.Store.Endpoints(ctx, owner)
+	if err != nil {
+		return err
+	}
+	byID := make(map[mail.ID]*Endpoint, len(endpoints))
+	for i := range endpoints {
+		byID[endpoints[i].ID] = &endpoints[i]
+	}
+	for i := range all {
+		d := &all[i]
+		if e := byID[d.Endpoint]; e != nil && d.Entry != nil {
+			if d.Body, err = s.body(d.Entry, e); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // Delivery gives one with all its tries and the body they were sent, or mail.ErrNotFound. The
@@ -70,7 +95,7 @@ func (s *Service) Test(ctx context.Context, owner mail.Owner, id mail.ID, t mail
 	if t == "" {
 		t = mail.EventWebhookTest
 	}
-	if f := judgeEvent(string(t)); f != nil || strings.HasSuffix(string(t), "*") {
+	if f := TypeFault(string(t)); f != nil || strings.HasSuffix(string(t), "*") {
 		if f == nil {
 			f = fault("type", "invalid_value", "Name one type, such as 'message.delivered'.")
 		}
@@ -84,6 +109,9 @@ func (s *Service) Test(ctx context.Context, owner mail.Owner, id mail.ID, t mail
 	n := eventlog.Sample(t, owner, e.Project, now)
 	if n == nil {
 		return Request{}, Try{}, fmt.Errorf("there is no example of %s", t)
+	}
+	if strings.HasPrefix(string(t), "webhook.") { // about this one, then
+		n.Detail.Object, n.Detail.Facts = e.ID.Text(PrefixEndpoint), about(&e, t, "", now).Detail.Facts
 	}
 	body, err := s.body(n, &e)
 	if err != nil {

@@ -7,8 +7,10 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 
+	"github.com/postroad/postroad/internal/audit"
 	"github.com/postroad/postroad/internal/job"
 	"github.com/postroad/postroad/internal/mail"
 )
@@ -75,6 +77,7 @@ func (s *Service) Create(ctx context.Context, owner mail.Owner, n NewEndpoint, o
 	}
 	secret := newSecret(e.Format)
 	e.Secret = s.o.Ring.Seal([]byte(secret), secretLabel(e.ID))
+	audit.Changed(ctx, e.ID.Text(PrefixEndpoint), nil, shapeOf(&e))
 	kept, err := s.o.Store.CreateEndpoint(ctx, e, MaxEndpoints, once, answer)
 	if err != nil {
 		return Endpoint{}, "", tooMany(err)
@@ -150,11 +153,13 @@ func (s *Service) alter(ctx context.Context, owner mail.Owner, id mail.ID, ifVer
 		if ifVersion != 0 && e.Version != ifVersion {
 			return Endpoint{}, mail.ErrStale
 		}
+		before := shapeOf(&e)
 		var c Change
 		if err := edit(&e, &c); err != nil {
 			return Endpoint{}, err
 		}
 		c.Endpoint = e
+		audit.Changed(ctx, e.ID.Text(PrefixEndpoint), before, shapeOf(&e))
 		kept, err := s.o.Store.ChangeEndpoint(ctx, c)
 		if err == mail.ErrStale && ifVersion == 0 && try < 5 {
 			continue
@@ -168,12 +173,25 @@ func (s *Service) alter(ctx context.Context, owner mail.Owner, id mail.ID, ifVer
 
 // Delete removes an endpoint; what it is owed is not delivered any more.
 func (s *Service) Delete(ctx context.Context, owner mail.Owner, id mail.ID, ifVersion int64, by string) error {
+	e, err := s.o.Store.Endpoint(ctx, owner, id)
+	if err != nil {
+		return err
+	}
+	audit.Changed(ctx, id.Text(PrefixEndpoint), shapeOf(&e), nil)
 	if err := s.o.Store.DeleteEndpoint(ctx, owner, id, ifVersion); err != nil {
 		return err
 	}
-	s.changed(ctx, "webhook deleted", &Endpoint{ID: id}, by)
+	s.changed(ctx, "webhook deleted", &e, by)
 	s.sweepBell.ring()
 	return nil
+}
+
+// shapeOf is an endpoint as audits tell of it: of its secrets, its own headers and its URL's
+// query, which may hold some, only that they are others (the members' names say so).
+func shapeOf(e *Endpoint) any {
+	url, query, _ := strings.Cut(e.URL, "?")
+	return map[string]any{"url": url, "url_query_secret": query, "description": e.Description, "events": e.Events, "filters": e.Filters, "redact": e.Redact, "payload_version": e.Payload, "format": e.Format,
+		"ordering": e.Ordering, "max_per_second": e.MaxPerSecond, "status": e.Status, "secret": e.Secret, "old_secret": e.OldSecret, "headers_secret": maps.Clone(e.Headers)}
 }
 
 // changed makes the change known to what runs.
@@ -202,7 +220,7 @@ func (s *Service) Missed(ctx context.Context, owner mail.Owner, id mail.ID) (cou
 	if err != nil || e.Status != Disabled {
 		return 0, false, time.Time{}, err
 	}
-	count, more, err = s.count(ctx, &e, &job.Replay{From: e.Until})
+	count, more, err = s.count(ctx, &e, &job.Replay{From: e.Until}, missedMost)
 	return count + int(e.State.Backlog), more, e.DisabledAt, err
 }
 

@@ -167,7 +167,7 @@ func TestARequestSaysWhoAsksAndWhichTryItIs(t *testing.T) {
 	p.Endpoint.Headers = map[string]string{"X-Env": "prod", "Authorization": "Bearer of-the-owner", "webhook-id": "mine", "content-type": "text/plain", "X-Postroad-Attempt": "9"}
 	try := local(t).Post(t.Context(), p)
 	h := (<-requests).header
-	for name, want := range map[string]string{"Content-Type": "application/json", "User-Agent": "Postroad-Webhooks/1.0 (+https://mail.acme.test/docs/webhooks)", "Webhook-Id": p.ID,
+	for name, want := range map[string]string{"Content-Type": "application/json", "User-Agent": "Postroad-Webhooks/1.0 (+https://mail.acme.test/docs)", "Webhook-Id": p.ID,
 		"X-Postroad-Attempt": "3", "X-Postroad-Endpoint": p.Endpoint.ID.Text("wh"), "X-Env": "prod", "Authorization": "Bearer of-the-owner", "Accept-Encoding": "", "Idempotency-Key": "", "X-Signature": ""} {
 		if h.Get(name) != want || len(h.Values(name)) > 1 {
 			t.Errorf("%s: %q", name, h.Values(name))

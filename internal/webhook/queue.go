@@ -12,8 +12,10 @@ const (
 	pageSize   = 64   // hooks of one endpoint read ahead
 	allHeld    = 8000 // hooks in memory, of all endpoints: some 20 MB
 
-	orderPatience = time.Hour        // how long an event waits for the one before
-	orderLook     = 30 * time.Second // how often those that wait are looked at, if nothing else moves
+	orderPatience = time.Hour             // how long an event waits for the one before
+	reopenedLook  = 50 * time.Millisecond // until what was opened again while it was being settled is looked for
+
+	orderLook = 30 * time.Second // how often those that wait are looked at, if nothing else moves
 
 	rampPart  = 3    // a third of the time between probes leads from a recovered endpoint's first pace to its full one
 	leastPace = 0.05 // of its full pace, however often an endpoint asks to be slow
@@ -27,29 +29,29 @@ type queue struct {
 	state    State
 	ended    bool // to be disabled
 
-	ready []Hook         // in the order they are due
-	holds map[int64]bool // positions of what is ready, under way, or being settled
-	gone  map[int64]bool // settled while a page was read: it may still have them
-	next  time.Time      // when the store has something due; zero: nothing known
-	dirty bool           // the store may have more that is due
-	reads bool           // a page is being read
-	soon  time.Time      // the earliest that next became meanwhile
-	order bool           // a hook may wait for one before it
-	after time.Time      // nothing is read before: a read failed
-	fly   int            // posts under way
-	most  int            // that may be: shrinks with trouble, grows with success
-	until time.Time      // the endpoint asked for a rest
-	pace  float64        // the part of its pace it may have now
-	room  float64        // requests that may begin at once
-	since time.Time      // when room was reckoned, by the monotonic clock: a pace knows no time of day
-	probe time.Time      // when an open breaker lets the next one through
-	ramp  time.Time      // since when it recovers; zero: it does not
-	every time.Duration  // between probes
-	tell  []mail.Event   // about the endpoint, with its next settlement
+	ready []Hook          // in the order they are due
+	holds map[int64]int64 // when they were opened (µs), by the positions of what is ready, under way, or being settled
+	gone  map[int64]bool  // settled while a page was read: it may still have them
+	next  time.Time       // when the store has something due; zero: nothing known
+	dirty bool            // the store may have more that is due
+	reads bool            // a page is being read
+	soon  time.Time       // the earliest that next became meanwhile
+	order bool            // a hook may wait for one before it
+	after time.Time       // nothing is read before: a read failed
+	fly   int             // posts under way
+	most  int             // that may be: shrinks with trouble, grows with success
+	until time.Time       // the endpoint asked for a rest
+	pace  float64         // the part of its pace it may have now
+	room  float64         // requests that may begin at once
+	since time.Time       // when room was reckoned, by the monotonic clock: a pace knows no time of day
+	probe time.Time       // when an open breaker lets the next one through
+	ramp  time.Time       // since when it recovers; zero: it does not
+	every time.Duration   // between probes
+	tell  []mail.Event    // about the endpoint, with its next settlement
 }
 
 func newQueue(l Lease, every time.Duration) *queue {
-	q := &queue{endpoint: l.Endpoint, token: l.Token, state: l.State, holds: map[int64]bool{}, dirty: true, every: every}
+	q := &queue{endpoint: l.Endpoint, token: l.Token, state: l.State, holds: map[int64]int64{}, dirty: true, every: every}
 	q.fresh()
 	q.probe = l.State.FailedLast.Add(every)
 	return q
@@ -118,14 +120,18 @@ func (q *queue) wantsPage(now time.Time) (bool, time.Duration) {
 
 // take puts a page's hooks in, leaving out those that are held or were settled meanwhile. It
 // gives how many it took.
-func (q *queue) take(page []Hook, most int) (took int) {
+func (q *queue) take(page []Hook, most int, now time.Time) (took int) {
 	for _, h := range page {
 		if took >= most {
 			q.dirty = true
 			break
 		}
-		if !q.holds[h.Position] && !q.gone[h.Position] {
-			q.holds[h.Position] = true
+		opened, held := q.holds[h.Position]
+		switch {
+		case held && opened != h.CreatedAt.UnixMicro(): // again, while what came of it before is being recorded
+			q.sooner(now.Add(reopenedLook))
+		case !held && !q.gone[h.Position]:
+			q.holds[h.Position] = h.CreatedAt.UnixMicro()
 			q.ready = append(q.ready, h)
 			took++
 		}

@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/postroad/postroad/internal/eventlog"
@@ -30,9 +31,12 @@ func (r *Replay) judge() error {
 	if !r.Since.IsZero() && !r.Until.IsZero() && !r.Until.After(r.Since) {
 		faults = append(faults, fault("until", "invalid_value", "'until' is to be after 'since'."))
 	}
+	if len(r.Types) > maxEvents {
+		return append(faults, fault("types", "too_many", fmt.Sprintf("%d names are allowed; 'message.*' stands for all of a kind.", maxEvents)))
+	}
 	for i, name := range r.Types {
-		if f := judgeEvent(name); f != nil {
-			f.Field, f.Pointer = "types", "#/types/"+string(rune('0'+i%10))
+		if f := TypeFault(name); f != nil {
+			f.Field, f.Pointer = fmt.Sprintf("types[%d]", i), fmt.Sprintf("#/types/%d", i)
 			faults = append(faults, f)
 		}
 	}
@@ -56,7 +60,7 @@ func (s *Service) Count(ctx context.Context, owner mail.Owner, id mail.ID, r Rep
 		return 0, false, err
 	}
 	facts := r.facts()
-	return s.count(ctx, &e, &facts)
+	return s.count(ctx, &e, &facts, countMost)
 }
 
 // Replay begins a job that posts events again: the same webhook-id, a new timestamp, at half
@@ -73,7 +77,13 @@ func (s *Service) Replay(ctx context.Context, owner mail.Owner, id mail.ID, r Re
 	if e.Status == Disabled {
 		return job.Job{}, s.unlessReplayed(ctx, once, &Conflict{State: Disabled, Message: "The webhook is disabled: enable it first, with 'replay_missed' if what it missed is wanted."})
 	}
-	j := s.newJob(owner, &e, r.facts(), r.By)
+	facts := r.facts()
+	_, newest, err := s.o.Log.LogBounds(ctx, owner)
+	if err != nil {
+		return job.Job{}, err
+	}
+	facts.To = newest + 1 // what happens from now on is posted anyway: it would come twice, and the job never end
+	j := s.newJob(owner, &e, facts, r.By)
 	if err := s.o.Memory.CreateJob(ctx, j, once, answer); err != nil {
 		return job.Job{}, err
 	}
@@ -90,12 +100,13 @@ func (s *Service) newJob(owner mail.Owner, e *Endpoint, r job.Replay, by string)
 const (
 	replayPage = 500     // entries read at a time
 	countMost  = 100_000 // events a dry run looks at: a second or two
+	missedMost = 10_000  // and every look at an endpoint that is disabled
 )
 
 // count walks through what a replay would post.
-func (s *Service) count(ctx context.Context, e *Endpoint, r *job.Replay) (matched int, more bool, err error) {
+func (s *Service) count(ctx context.Context, e *Endpoint, r *job.Replay, most int) (matched int, more bool, err error) {
 	w := walk{s: s, e: e, r: *r}
-	for looked := 0; looked < countMost; {
+	for looked := 0; looked < most; {
 		page, end, err := w.next(ctx)
 		if err != nil {
 			return 0, false, err
@@ -154,11 +165,14 @@ func (w *walk) nextByStatus(ctx context.Context, status string) (page []Hook, en
 	}
 	for i := range all {
 		d := &all[i]
+		if w.r.To != 0 && d.Position >= w.r.To {
+			return page, true, nil
+		}
 		w.r.At = d.Position
 		if at := d.Event.Time(); !w.r.Since.IsZero() && at.Before(w.r.Since) || !w.r.Until.IsZero() && !at.Before(w.r.Until) {
 			continue
 		}
-		page = append(page, Hook{Endpoint: w.e.Row, Position: d.Position})
+		page = append(page, Hook{Endpoint: w.e.Row, Position: d.Position, Hasten: w.r.Open})
 	}
 	return page, len(all) < replayPage, nil
 }

@@ -14,6 +14,7 @@ const (
 	leaseTime   = time.Minute
 	leaseEvery  = 20 * time.Second
 	relayMost   = 1000 // positions of the log in one call
+	relayHooks  = 5000 // hooks that may be written in one
 	relayIdle   = 5 * time.Second
 	troubled    = time.Second     // between tries of a store that fails
 	lastPosts   = 3 * time.Second // for what is under way when we stop
@@ -54,7 +55,7 @@ func (s *Service) relay(ctx context.Context) {
 		if s.o.Wake != nil {
 			wake = s.o.Wake() // before the look, so that nothing falls in between
 		}
-		done, err := s.o.Store.Relay(ctx, s.o.Now(), relayMost, s.plan)
+		done, err := s.o.Store.Relay(ctx, s.o.Now(), s.stride(ctx), s.plan)
 		idle := relayIdle
 		switch {
 		case err != nil && ctx.Err() == nil:
@@ -76,6 +77,16 @@ func (s *Service) relay(ctx context.Context) {
 		}
 		t.Stop()
 	}
+}
+
+// stride is how many positions are relayed in one call: fewer where an event may be owed to
+// many endpoints, as who writes their hooks holds up who accepts mail.
+func (s *Service) stride(ctx context.Context) int {
+	d, err := s.endpoints(ctx, 0)
+	if err != nil || d.widest == 0 {
+		return relayMost
+	}
+	return min(relayMost, relayHooks/d.widest)
 }
 
 // none tells whether there is no endpoint at all.
@@ -190,17 +201,18 @@ func (s *Service) renew(endpoint int64) {
 
 // end disables an endpoint because of what it answered. Others of the owner are told.
 func (s *Service) end(ctx context.Context, e *Endpoint, reason string) {
+	already := errors.New("it is disabled")
 	for ctx.Err() == nil {
 		_, err := s.alter(ctx, e.Owner, e.ID, 0, "webhook disabled: "+reason, "postroad", func(e *Endpoint, c *Change) error {
 			if e.Status == Disabled {
-				return mail.ErrStale
+				return already
 			}
 			now := s.o.Now()
 			e.Status, e.DisabledReason, e.DisabledAt, c.Disable = Disabled, reason, now, true
 			c.Events = []mail.Event{about(e, mail.EventWebhookDisabled, "Disabled: "+reason, now)}
 			return nil
 		})
-		if err == nil || errors.Is(err, mail.ErrNotFound) || errors.Is(err, mail.ErrStale) {
+		if err == nil || errors.Is(err, mail.ErrNotFound) || errors.Is(err, already) {
 			return
 		}
 		s.o.Logger.Error("a webhook could not be disabled; it is tried again", "webhook_id", e.ID.Text(PrefixEndpoint), "error", err)

@@ -548,6 +548,14 @@ func TestAReplayPostsAWindowAgainUnderTheSameIDs(t *testing.T) {
 			t.Errorf("event %d came %d times, want %d", i, got[id], want)
 		}
 	}
+	_, _, err = w.service.Count(t.Context(), w.owner, e.ID, webhook.Replay{Types: slices.Concat(slices.Repeat([]string{"*"}, 10), []string{"nothing"})})
+	if faults := (mail.Faults)(nil); !errors.As(err, &faults) || faults[0].Pointer != "#/types/10" {
+		t.Errorf("%v", err)
+	}
+	_, _, err = w.service.Count(t.Context(), w.owner, e.ID, webhook.Replay{Types: slices.Repeat([]string{"*"}, 101)})
+	if faults := (mail.Faults)(nil); !errors.As(err, &faults) || faults[0].Code != "too_many" {
+		t.Errorf("%v", err)
+	}
 	if _, err := w.service.Replay(t.Context(), w.owner, e.ID, webhook.Replay{Status: "lost", Types: []string{"message.deliverd"}, Since: since, Until: since}, nil, nil); err == nil {
 		t.Error("a replay of nonsense")
 	} else if faults := (mail.Faults)(nil); !errors.As(err, &faults) || len(faults) != 3 {
@@ -587,6 +595,70 @@ func TestAReplayAfterAnOutageDeliversEverythingAtHalfThePace(t *testing.T) {
 			t.Errorf("%s never came", id)
 		}
 	}
+}
+
+func TestAReplayLeavesAloneWhatHappensAfterItWasAskedFor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	in := newInbox(t, nil)
+	e := w.create(in.url)
+	before := w.accept(20)
+	w.until("all delivered", func() bool { return len(w.deliveries(e, webhook.Delivered)) == len(before) })
+	slow := 40
+	if _, err := w.service.Update(t.Context(), w.owner, e.ID, webhook.Edit{MaxPerSecond: &slow}); err != nil {
+		t.Fatal(err)
+	}
+	for _, status := range []string{"", webhook.Delivered} {
+		j, err := w.service.Replay(t.Context(), w.owner, e.ID, webhook.Replay{Status: status}, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		after := w.accept(3)
+		w.until("replayed", func() bool {
+			kept, err := w.store.Job(t.Context(), w.owner, j.ID)
+			return err == nil && kept.Status == job.Done
+		})
+		w.until("all delivered", func() bool { return w.get(e).State.Backlog == 0 })
+		for _, id := range after {
+			if n := in.each()[id]; n != 1 {
+				t.Errorf("status %q: an event that was no part of the replay came %d times", status, n)
+			}
+		}
+	}
+}
+
+// overtaken is a store whose settlements are known to others before they are to the service.
+type overtaken struct {
+	webhook.Store
+	settled, more chan struct{}
+}
+
+func (s overtaken) SettleHooks(ctx context.Context, now time.Time, all []webhook.Settlement) ([]int64, error) {
+	lost, err := s.Store.SettleHooks(ctx, now, all)
+	s.settled <- struct{}{}
+	<-s.more
+	return lost, err
+}
+
+func TestARetryWhileTheLastTryIsBeingRecordedIsMade(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.stopped()
+	s := overtaken{w.store, make(chan struct{}, 10), make(chan struct{}, 10)}
+	w.start(func(o *webhook.Options) { o.Store = s })
+	in := newInbox(t, nil)
+	e := w.create(in.url)
+	w.accept(1)
+	<-s.settled // delivered, and the service does not know yet
+	if _, err := w.service.Retry(t.Context(), w.owner, w.one(e).ID, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(200 * time.Millisecond) // it looks, and finds what it holds
+	for range 2 {
+		s.more <- struct{}{}
+	}
+	w.until("posted again", func() bool { return in.count() == 2 })
+	w.until("delivered", func() bool { return w.one(e).Status == webhook.Delivered })
 }
 
 func TestACancelledReplayStops(t *testing.T) {
@@ -795,7 +867,7 @@ func TestAllFaultsOfAnEndpointAreToldAtOnce(t *testing.T) {
 	w := newWorld(t)
 	_, _, err := w.service.Create(t.Context(), w.owner, webhook.NewEndpoint{URL: "ftp://x", Description: strings.Repeat("x", 501), Events: []string{"message.deliverd", "nothing.*"},
 		Redact: []string{"body"}, Payload: "v9", Format: "xml", Ordering: "all", MaxPerSecond: -1,
-		Headers: map[string]string{"Webhook-Id": "x", "bad name": "x", "X-Ok": "fine", "X-Bad": "a\nb"}}, nil, nil)
+		Headers: map[string]string{"Webhook-Id": "x", "bad name": "x", "X-Ok": "fine", "X-Bad": "a\nb", "x-ok": "other"}}, nil, nil)
 	var faults mail.Faults
 	if !errors.As(err, &faults) {
 		t.Fatal(err)
@@ -805,7 +877,7 @@ func TestAllFaultsOfAnEndpointAreToldAtOnce(t *testing.T) {
 		fields = append(fields, f.Field)
 	}
 	want := []string{"url", "description", "events[0]", "events[1]", "redact[0]", "payload_version", "format", "ordering", "max_per_second",
-		"custom_headers.Webhook-Id", "custom_headers.X-Bad", "custom_headers.bad name"}
+		"custom_headers.Webhook-Id", "custom_headers.X-Bad", "custom_headers.bad name", "custom_headers.x-ok"}
 	if !slices.Equal(fields, want) {
 		t.Errorf("got  %v\nwant %v", fields, want)
 	}
@@ -833,6 +905,34 @@ func TestAProjectHasAtMostFiftyEndpoints(t *testing.T) {
 	w.until("all came", func() bool { return in.count() == 4*webhook.MaxEndpoints })
 }
 
+// strides is a store that notes the longest look at the log it was asked for.
+type strides struct {
+	webhook.Store
+	longest *atomic.Int64
+}
+
+func (s strides) Relay(ctx context.Context, now time.Time, most int, plan webhook.Plan) (webhook.Relayed, error) {
+	s.longest.Store(max(s.longest.Load(), int64(most)))
+	return s.Store.Relay(ctx, now, most, plan)
+}
+
+func TestManyEndpointsMakeShortWritesOfTheRelay(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	in := newInbox(t, nil)
+	for range webhook.MaxEndpoints {
+		w.create(in.url, wants("message.queued"))
+	}
+	w.stopped()
+	var longest atomic.Int64
+	w.start(func(o *webhook.Options) { o.Store = strides{w.store, &longest} })
+	w.accept(2)
+	w.until("all came", func() bool { return in.count() == 2*webhook.MaxEndpoints })
+	if n := longest.Load(); n*webhook.MaxEndpoints > 5000 {
+		t.Errorf("one write may be of %d events for %d endpoints each", n, webhook.MaxEndpoints)
+	}
+}
+
 func TestATestIsSignedAndCountsForNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -850,6 +950,9 @@ func TestATestIsSignedAndCountsForNothing(t *testing.T) {
 		}
 		if got.kind != want || got.header.Get("webhook-signature") == "" || string(got.body) != string(r.Body) {
 			t.Errorf("%s: %+v", kind, got)
+		}
+		if strings.HasPrefix(want, "webhook.") && !strings.Contains(string(got.body), `"webhook_id":"`+e.ID.Text(webhook.PrefixEndpoint)+`"`) {
+			t.Errorf("%s tells of another webhook: %s", kind, got.body)
 		}
 	}
 	if got := w.get(e).State; got.Failures != 0 || len(w.deliveries(e, "")) != 0 {

@@ -41,7 +41,7 @@ type Store interface {
 	// It tells the endpoints whose lease is another's: nothing was recorded for these.
 	SettleHooks(ctx context.Context, now time.Time, all []Settlement) (lost []int64, err error)
 
-	// Deliveries finds hooks; without tries.
+	// Deliveries finds hooks; with q.Last each has its last try and its Entry, else neither.
 	Deliveries(ctx context.Context, q DeliveryQuery) ([]Delivery, error)
 	// Delivery gives one with its tries and what it tells, or mail.ErrNotFound.
 	Delivery(ctx context.Context, owner mail.Owner, id mail.ID) (Delivery, *eventlog.Entry, error)
@@ -49,7 +49,8 @@ type Store interface {
 	// mail.ErrStale when its endpoint is disabled.
 	ReopenHook(ctx context.Context, owner mail.Owner, id mail.ID, now time.Time, once *mail.Once, answer func(Delivery) mail.Answer) (Delivery, error)
 	// ReplayHooks opens hooks of an endpoint for events at these positions, whether there were
-	// any before or not, and keeps the job with it, in one commit. Open ones are due now.
+	// any before or not, and keeps the job with it, in one commit. Open ones are due now;
+	// those to Hasten are nothing but that.
 	// added is how many were opened; mail.ErrStale when the job is over meanwhile.
 	ReplayHooks(ctx context.Context, j job.Job, endpoint int64, hooks []Hook, now time.Time) (added int, err error)
 	// SweepHooks removes some of what is not kept any longer: hooks whose event is gone, those

@@ -383,7 +383,7 @@ $("leave").addEventListener("click", leave);
 $("more").addEventListener("click", () => { rowsShown += PAGE; refresh(); });
 $("refresh").addEventListener("click", () => {
   live = !live;
-  $("refresh").textContent = "Live: " + (live ? "on" : "off");
+  $("refresh").textContent = "Refresh: " + (live ? "on" : "off");
   $("refresh").setAttribute("aria-pressed", String(live));
   if (live) refresh(); else clearTimeout(timer);
 });

@@ -6,10 +6,13 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/goccy/go-yaml"
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/net/html"
@@ -185,4 +188,45 @@ func TestThePageHasEveryOperationAndEveryCode(t *testing.T) {
 		}
 	}
 	t.Logf("%d operations, %d codes, the page has %d KB", n, len(httpapi.Codes()), len(page)>>10)
+}
+
+// docs/api.md lists every route of the document, and no other.
+func TestThePageOfTheAPIListsEveryRoute(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../../docs/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(page), "## Every route\n")
+	listed := map[string]bool{}
+	for line := range strings.Lines(section) {
+		if !strings.HasPrefix(line, "    ") {
+			continue
+		}
+		words := strings.Fields(line)
+		for _, method := range words[:len(words)-1] {
+			listed[method+" "+words[len(words)-1]] = true
+		}
+	}
+	var doc struct {
+		Paths map[string]map[string]jsontext.Value `json:"paths"`
+	}
+	if err := json.Unmarshal(reference.JSON(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	for path, operations := range doc.Paths {
+		for method := range operations {
+			if !slices.Contains([]string{"get", "post", "put", "patch", "delete"}, method) {
+				continue
+			}
+			route := strings.ToUpper(method) + " " + path
+			if !listed[route] {
+				t.Errorf("docs/api.md does not list %s", route)
+			}
+			delete(listed, route)
+		}
+	}
+	for route := range listed {
+		t.Errorf("docs/api.md lists %s, which is not in the document", route)
+	}
 }

@@ -372,3 +372,71 @@ func TestTheSandboxIsClearedOfWhatHasCome(t *testing.T) {
 		t.Errorf("what was accepted does not count any more: %s", u.Body)
 	}
 }
+
+func TestEveryChangeOfTheConfigurationTellsWhatItWas(t *testing.T) {
+	t.Parallel()
+	h := build(t, 0)
+	made := func(path, body, id string) string {
+		return h.ask(testKey, "POST", path, body).is(201, "").at(id)
+	}
+	domain := made("/v1/domains", `{"name":"audited.test"}`, "/domain_id")
+	h.ask(testKey, "PATCH", "/v1/domains/audited.test", `{"tls":"required"}`).is(200, "")
+	h.ask(testKey, "POST", "/v1/domains/audited.test/dkim/s1/activate", ``).is(409, "")
+	if none := h.ask(testKey, "GET", "/v1/audit?action=domains.dkim.activate", "").is(200, ""); none.at("/data") != "[]" {
+		t.Errorf("a key that was not activated: %s", none.Body)
+	}
+	h.ask(testKey, "POST", "/v1/domains/audited.test/dkim/s1/activate?force=true", ``).is(200, "")
+	h.ask(testKey, "POST", "/v1/domains/audited.test/dkim/rotate", `{"algorithm":"rsa2048","selector":"s9"}`).is(201, "")
+	h.ask(testKey, "DELETE", "/v1/domains/"+domain, "").is(204, "")
+	template := made("/v1/templates", `{"alias":"welcome","subject":"Hi","text":"Hello"}`, "/template_id")
+	h.ask(testKey, "PATCH", "/v1/templates/welcome", `{"description":"first"}`).is(200, "")
+	h.ask(testKey, "POST", "/v1/templates/welcome/versions/1/publish", ``).is(200, "")
+	h.ask(testKey, "DELETE", "/v1/templates/welcome", "").is(204, "")
+	hook := made("/v1/webhooks", `{"url":"https://example.com/h?token=s3cret","events":["message.*"],"headers":{"X-Auth":"s3cret"}}`, "/webhook_id")
+	h.ask(testKey, "PATCH", "/v1/webhooks/"+hook, `{"url":"https://example.com/h?token=s3cret2"}`).is(200, "")
+	h.ask(testKey, "POST", "/v1/webhooks/"+hook+"/disable", ``).is(200, "")
+	h.ask(testKey, "DELETE", "/v1/webhooks/"+hook, "").is(204, "")
+	listed := made("/v1/suppressions", `{"email":"ada@example.com","reason":"manual"}`, "/suppression_id")
+	h.ask(testKey, "DELETE", "/v1/suppressions/ada@example.com", "").is(200, "")
+	h.ask(testKey, "POST", "/v1/suppressions/batch", `{"add":[{"email":"bob@example.com"},{"email":"eve@example.com"}]}`).is(200, "")
+	erasure := h.ask(testKey, "POST", "/v1/erasures", `{"recipient":"ada@example.com"}`).is(202, "").at("/erasure_id")
+
+	all := h.ask(testKey, "GET", "/v1/audit?order=asc&limit=100", "").is(200, "")
+	entries := map[string]string{}
+	for i := range 30 {
+		e := all.at("/data/" + string(rune('0'+i)))
+		if e == "" {
+			break
+		}
+		entries[all.at("/data/"+string(rune('0'+i))+"/action")] += e
+	}
+	for action, wants := range map[string][]string{
+		"domains.create":             {domain, `"name"`, "audited.test"},
+		"domains.update":             {domain, `{"field":"tls","from":"opportunistic","to":"required"}`},
+		"domains.dkim.rotate":        {domain, `"dkim"`, `"s9":"rsa2048 pending"`},
+		"domains.delete":             {domain, "audited.test"},
+		"templates.create":           {template, "welcome"},
+		"templates.update":           {template, `{"field":"description","from":"","to":"first"}`},
+		"templates.versions.publish": {template, `{"field":"published_version","from":0,"to":1}`},
+		"templates.delete":           {template, "welcome"},
+		"webhooks.create":            {hook, "https://example.com/h", `{"field":"headers_secret","from":null,"to":"[redacted]"}`},
+		"webhooks.update":            {hook, `{"field":"url_query_secret","from":"[redacted]","to":"[redacted]"}`},
+		"webhooks.disable":           {hook, `{"field":"status","from":"enabled","to":"disabled"}`},
+		"webhooks.delete":            {hook, "https://example.com/h"},
+		"suppressions.create":        {listed, `"manual"`},
+		"suppressions.delete":        {listed, `"manual"`},
+		"suppressions.batch":         {`{"field":"to_add","from":null,"to":2}`},
+		"erasures.create":            {erasure},
+	} {
+		for _, want := range wants {
+			if !strings.Contains(entries[action], want) {
+				t.Errorf("%s: %q, want %s", action, entries[action], want)
+			}
+		}
+	}
+	for _, secret := range []string{"s3cret", "ada@", "bob@", "eve@"} {
+		if strings.Contains(all.Body.String(), secret) {
+			t.Errorf("an entry tells %s", secret)
+		}
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/postroad/postroad/internal/httpapi"
 	"github.com/postroad/postroad/internal/mail"
@@ -92,7 +91,8 @@ func (a *API) readBatch(c *httpapi.Call) (*batchBody, *submit.BatchRequest, bool
 	}
 	if b.strict || c.Who.Project.Settings.StrictFields {
 		for _, u := range b.unknown {
-			b.faultAt(strings.TrimPrefix(u.Pointer, "#/"), u.Pointer, u.Code, u.Message)
+			fault := submit.UnknownField(u)
+			b.faultAt(fault.Field, fault.Pointer, fault.Code, fault.Message)
 		}
 		b.unknown = nil
 	}

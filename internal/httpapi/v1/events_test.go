@@ -177,7 +177,7 @@ func (h *house) listen(key, query string, headers ...string) *listener {
 	h.t.Helper()
 	server := httptest.NewServer(h)
 	h.t.Cleanup(server.Close)
-	ctx, cancel := context.WithTimeout(h.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(h.t.Context(), patience)
 	h.t.Cleanup(cancel)
 	r, _ := http.NewRequestWithContext(ctx, "GET", server.URL+"/v1/events/stream?"+query, nil)
 	r.Header.Set("Authorization", "Bearer "+key)
@@ -308,6 +308,41 @@ func TestAStreamBeatsAndSaysGoodbye(t *testing.T) {
 	}
 }
 
+// pieces notes how a stream is written, and hangs up after so many bytes.
+type pieces struct {
+	*httptest.ResponseRecorder
+	largest, left int
+	hangUp        func()
+}
+
+func (p *pieces) Write(b []byte) (int, error) {
+	p.largest = max(p.largest, len(b))
+	if p.left -= len(b); p.left <= 0 {
+		p.hangUp()
+	}
+	return len(b), nil
+}
+
+func TestAStreamThatCatchesUpIsWrittenInSmallPieces(t *testing.T) {
+	t.Parallel()
+	h := build(t, 0)
+	large := make([]string, 8)
+	for i := range large {
+		large[i] = fmt.Sprintf(`"k%d":"%s"`, i, strings.Repeat("x", 500))
+	}
+	letter := `{"to":"ada@example.com","metadata":{` + strings.Join(large, ",") + `}}`
+	h.ask(testKey, "POST", "/v1/messages/batch", `{"defaults":{"from":"hello@acme.test","subject":"Hi","text":"Hello"},"messages":[`+letter+strings.Repeat(","+letter, 99)+`]}`).is(202, "")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	r := httptest.NewRequestWithContext(ctx, "GET", "/v1/events/stream?after=0", nil)
+	r.Header.Set("Authorization", "Bearer "+testKey)
+	p := &pieces{ResponseRecorder: httptest.NewRecorder(), left: 300 << 10, hangUp: cancel}
+	h.ServeHTTP(p, r)
+	if p.left > 0 || p.largest > 48<<10 {
+		t.Errorf("the largest piece has %d bytes; %d did not come", p.largest, p.left)
+	}
+}
+
 func TestAStreamEndsWhenItsKeyIsRevoked(t *testing.T) {
 	t.Parallel()
 	h := build(t, 0)
@@ -351,7 +386,9 @@ func TestAHeadOfTheStreamEndsAtOnce(t *testing.T) {
 func TestTooManyStreamsAreRefused(t *testing.T) {
 	t.Parallel()
 	h := build(t, 0)
-	for range 50 {
+	h.readersPerKey = 4 // so that none of them ends before all are open, however slow the machine is
+	h.serve()
+	for range h.readersPerKey {
 		h.listen(testKey, "").opened()
 	}
 	a := h.ask(testKey, "GET", "/v1/events/stream", "").is(429, "concurrency_limited")

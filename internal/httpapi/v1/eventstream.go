@@ -16,7 +16,8 @@ import (
 const (
 	streamType  = "text/event-stream"
 	streamRetry = "retry: 2000\n\n" // milliseconds until a client comes back
-	streamPage  = 256               // events written at once
+	streamPage  = 256               // events taken at once
+	streamPiece = 32 << 10          // bytes written at once, and one event more
 	streamTime  = 30 * time.Minute
 	streamBeat  = 15 * time.Second
 )
@@ -90,8 +91,8 @@ func (s *streaming) run(ctx context.Context) {
 		var slow *eventlog.Dropped
 		switch {
 		case err == nil:
-			for i := range items {
-				s.event(&items[i])
+			if !s.events(items) {
+				return
 			}
 		case errors.As(err, &slow):
 			s.tell("dropped", slow)
@@ -115,6 +116,17 @@ func (s *streaming) run(ctx context.Context) {
 	}
 }
 
+// events writes items, a piece at a time: with as many streams as there may be, what each of them
+// gathers is what memory is bounded by. False: nobody reads it.
+func (s *streaming) events(items []eventlog.Item) bool {
+	for i := range items {
+		if s.event(&items[i]); len(s.buffer) >= streamPiece && !s.send() {
+			return false
+		}
+	}
+	return true
+}
+
 // send writes what is gathered; false: nobody reads it.
 func (s *streaming) send() bool {
 	if len(s.buffer) == 0 {
@@ -122,9 +134,6 @@ func (s *streaming) send() bool {
 	}
 	err := s.flow.Write(s.buffer)
 	s.buffer = s.buffer[:0]
-	if cap(s.buffer) > 1<<20 {
-		s.buffer = nil
-	}
 	return err == nil
 }
 

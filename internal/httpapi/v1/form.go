@@ -4,10 +4,10 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/postroad/postroad/internal/httpapi"
 	"github.com/postroad/postroad/internal/mail"
+	"github.com/postroad/postroad/internal/submit"
 )
 
 // form is a small JSON body of a management request, read with the same care as a
@@ -48,7 +48,7 @@ func (a *API) readForm(c *httpapi.Call, fields []string, each func(f *form, name
 	}
 	if truth(f.q.Get("strict")) || c.Who.Project != nil && c.Who.Project.Settings.StrictFields {
 		for _, u := range f.unknown {
-			f.faults = append(f.faults, &mail.Error{Code: u.Code, Field: strings.TrimPrefix(u.Pointer, "#/"), Pointer: u.Pointer, Message: u.Message})
+			f.faults = append(f.faults, submit.UnknownField(u))
 		}
 		f.unknown = nil
 	}

@@ -62,6 +62,7 @@ type house struct {
 	hooks  *webhook.Service
 
 	streamTime, streamBeat time.Duration
+	readersPerKey          int // of the log; 0: as many as there may be
 	sessions               *project.Sessions
 	pressure               *submit.Pressure
 	room                   submit.Room
@@ -144,11 +145,11 @@ func (h *house) serve() {
 	h.forget = retention.New(retention.Options{Store: h.store, Now: h.clock})
 	reading := archive.NewService(h.store, tokens)
 	reading.Now = h.clock
-	events := eventlog.NewService(eventlog.Options{Store: h.store, Wake: h.store.Wake, BaseURL: "https://mail.acme.test"})
+	events := eventlog.NewService(eventlog.Options{Store: h.store, Wake: h.store.Wake, BaseURL: "https://mail.acme.test", PerKey: h.readersPerKey})
 	running, stop := context.WithCancel(context.Background())
-	ended := make(chan error)
+	ended := make(chan error, 1)
 	go func() { ended <- events.Run(running) }()
-	h.t.Cleanup(func() { stop(); <-ended })
+	h.t.Cleanup(func() { stop(); h.ends("the readers of the log", ended) })
 	h.Handler = v1.New(v1.Options{Sessions: h.sessions, Audit: h.store, Door: h.door, Access: h.access, Limits: h.limits, Submitter: sub, Resender: sub, Links: links, Archive: reading,
 		Orders: h.store, Domains: domains, Suppressions: feedback.NewService(h.store, h.clock), Jobs: h.jobs, Templates: library, Erasures: h.forget, Webhooks: h.hooks, HookURLs: client, Events: events,
 		Secret: [32]byte{1}, Wake: h.store.Wake, StreamTime: h.streamTime, StreamBeat: h.streamBeat})
@@ -177,10 +178,24 @@ func (h *house) runHooks() {
 	}()
 	h.t.Cleanup(func() {
 		cancel()
-		if err := <-ended; err != nil {
+		h.ends("the hooks", ended)
+	})
+}
+
+// patience bounds every wait of a test: whoever waits longer waits for ever.
+const patience = time.Minute
+
+// ends waits for what was told to stop.
+func (h *house) ends(what string, ended <-chan error) {
+	h.t.Helper()
+	select {
+	case err := <-ended:
+		if err != nil {
 			h.t.Error(err)
 		}
-	})
+	case <-time.After(patience):
+		h.t.Errorf("%s do not stop", what)
+	}
 }
 
 // answer is what a request got.
@@ -228,14 +243,17 @@ func (a answer) is(status int, code string) answer {
 	return a
 }
 
-// ask makes one request; headers are "Name: value".
+// ask makes one request; headers are "Name: value". One that is not answered ends: a stream that
+// should have been refused would go on for half an hour.
 func (h *house) ask(key, method, path, body string, headers ...string) answer {
 	h.t.Helper()
 	var in io.Reader
 	if body != "" {
 		in = strings.NewReader(body)
 	}
-	r := httptest.NewRequestWithContext(h.t.Context(), method, path, in)
+	ctx, cancel := context.WithTimeout(h.t.Context(), patience)
+	defer cancel()
+	r := httptest.NewRequestWithContext(ctx, method, path, in)
 	r.Header.Set("Authorization", "Bearer "+key)
 	for _, header := range headers {
 		name, value, _ := strings.Cut(header, ": ")

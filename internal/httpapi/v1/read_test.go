@@ -2,6 +2,8 @@ package v1_test
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -337,5 +339,28 @@ func TestTheSandboxShowsWhatWasCapturedAndWaitsForIt(t *testing.T) {
 	}
 	if n, _ := h.store.Suppressed(t.Context(), h.owner(mail.Test), []string{"ada@example.com"}, "", h.clock()); len(n) != 0 {
 		t.Error("a capture suppressed somebody")
+	}
+}
+
+func TestAWaitIsAsLongAsItWasAskedFor(t *testing.T) {
+	t.Parallel()
+	h := build(t, 0)
+	server := httptest.NewUnstartedServer(h)
+	server.Config.ReadTimeout, server.Config.WriteTimeout = 300*time.Millisecond, 600*time.Millisecond // 30 s and 60 s in earnest
+	server.Start()
+	t.Cleanup(server.Close)
+	r, err := http.NewRequestWithContext(t.Context(), "GET", server.URL+"/v1/sandbox/messages/wait?timeout=1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+testKey)
+	began := time.Now()
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close()
+	if took := time.Since(began); answer.StatusCode != 404 || took < 950*time.Millisecond {
+		t.Errorf("%d after %v", answer.StatusCode, took)
 	}
 }

@@ -154,7 +154,9 @@ func (a *API) waitSandbox(c *httpapi.Call) {
 		return
 	}
 	subject := strings.ToLower(l.text("subject"))
-	_ = http.NewResponseController(c.W).SetWriteDeadline(time.Now().Add(wait + time.Minute)) // not every writer has one
+	rc, until := http.NewResponseController(c.W), time.Now().Add(wait+time.Minute)
+	_ = rc.SetReadDeadline(until) // not every writer has one; past it the server takes the client for gone
+	_ = rc.SetWriteDeadline(until)
 	ctx, cancel := context.WithTimeout(c.Context(), wait)
 	defer cancel()
 	r, err := a.await(ctx, q, subject)

@@ -85,6 +85,17 @@ func TestTheSetUpWorksOnceWithinHalfAnHour(t *testing.T) {
 	h.browse(c, "GET", "/v1/session", "").is(200, "")
 }
 
+func TestALoginTakesNoRoomFromThoseWhoHaveAKey(t *testing.T) {
+	t.Parallel()
+	h := build(t, 0)
+	for _, path := range []string{"/v1/session", "/v1/session/setup"} {
+		large := `{"password":"` + strings.Repeat("x", 16<<10) + `"}`
+		if a := h.browse(nil, "POST", path, large).is(413, "payload_too_large"); a.at("/limit_bytes") != "16384" {
+			t.Errorf("%s", a.Body)
+		}
+	}
+}
+
 func TestASessionActsInTheEnvironmentItNames(t *testing.T) {
 	t.Parallel()
 	h := build(t, 0)

@@ -126,8 +126,9 @@ func (t *tx) roomForKey(k *project.Key, most int) error {
 	return nil
 }
 
+// projectID gives the id of a project that is there.
 func (t *tx) projectID(row int64) (id mail.ID, err error) {
-	q := t.conn.Prep(`SELECT id FROM projects WHERE row = ?`)
+	q := t.conn.Prep(`SELECT id FROM projects WHERE row = ? AND deleted_at IS NULL`)
 	q.BindInt64(1, row)
 	found, err := first(q, func(q *sqlite.Stmt) { id = columnID(q, 0) })
 	if err == nil && !found {

@@ -106,7 +106,7 @@ func orExists(err error) error {
 }
 
 func (s *Store) ProjectByName(ctx context.Context, name string) (project.Project, error) {
-	return s.projectWhere(ctx, `name = ?`, func(b *binder) { b.text(name) })
+	return s.projectWhere(ctx, `name = ? AND deleted_at IS NULL`, func(b *binder) { b.text(name) })
 }
 
 func (s *Store) ProjectByID(ctx context.Context, id mail.ID) (project.Project, error) {

@@ -132,7 +132,7 @@ func (t *tx) endpointsMove(begin bool) error {
 	place := r.passed.Load()
 	if begin {
 		place = t.now.event - 1
-		r.begin(place)
+		r.first(place)
 	}
 	return t.exec(bindInt(t.conn.Prep(`UPDATE webhook_relay SET revision = revision + 1, place = max(place, ?)`), place))
 }
@@ -240,8 +240,9 @@ func (t *tx) endpointStands(owner mail.Owner, id mail.ID, version int64) (e webh
 
 // DeleteEndpoint removes an endpoint; SweepHooks removes what hangs on it.
 func (s *Store) DeleteEndpoint(ctx context.Context, owner mail.Owner, id mail.ID, ifVersion int64) error {
-	none := false
+	var last int64 // != 0: there is none any more
 	err := s.write(ctx, func(t *tx) error {
+		last = 0
 		e, err := t.endpointStands(owner, id, ifVersion)
 		if err != nil {
 			return err
@@ -255,11 +256,13 @@ func (s *Store) DeleteEndpoint(ctx context.Context, owner mail.Owner, id mail.ID
 			}
 		}
 		_, all, err := t.countEndpoints(owner.Project)
-		none = all == 0
+		if all == 0 {
+			last = s.relay.last()
+		}
 		return err
 	})
-	if err == nil && none {
-		s.relay.end()
+	if err == nil && last != 0 {
+		s.relay.end(last)
 	}
 	return err
 }

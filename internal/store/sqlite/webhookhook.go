@@ -349,13 +349,15 @@ func (s *Store) ReplayHooks(ctx context.Context, j job.Job, endpoint int64, hook
 			return err
 		}
 		for i := range hooks {
-			opened, err := t.openHook(endpoint, hooks[i].Position, hooks[i].Message, micros(now))
-			if err != nil {
-				return err
-			}
-			if opened {
-				added++
-				continue
+			if !hooks[i].Hasten {
+				opened, err := t.openHook(endpoint, hooks[i].Position, hooks[i].Message, micros(now))
+				if err != nil {
+					return err
+				}
+				if opened {
+					added++
+					continue
+				}
 			}
 			if err := t.hasten(endpoint, hooks[i].Position, micros(now)); err != nil {
 				return err

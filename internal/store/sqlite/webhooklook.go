@@ -3,6 +3,7 @@ package sqlite
 import (
 	"cmp"
 	"context"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -42,6 +43,7 @@ func scanHookDelivery(q *sqlite.Stmt, e *webhook.Endpoint) (d webhook.Delivery, 
 func (s *Store) Deliveries(ctx context.Context, q webhook.DeliveryQuery) (out []webhook.Delivery, err error) {
 	err = s.readLong(ctx, func(conn *sqlite.Conn) error {
 		out = nil
+		tries := map[mail.ID]int64{}
 		endpoints, err := readEndpoints(conn, `WHERE w.owner = ? ORDER BY w.row`, func(b *binder) { b.int(ownerKey(q.Owner)) })
 		if err != nil {
 			return err
@@ -51,17 +53,46 @@ func (s *Store) Deliveries(ctx context.Context, q webhook.DeliveryQuery) (out []
 			if !q.Endpoint.IsZero() && e.ID != q.Endpoint || !fits(e, q.Status) {
 				continue
 			}
-			if out, err = deliveriesOf(conn, e, &q, out); err != nil {
+			if out, err = deliveriesOf(conn, e, &q, out, tries); err != nil {
 				return err
 			}
 		}
-		return nil
+		if q.Endpoint.IsZero() {
+			slices.SortFunc(out, func(a, b webhook.Delivery) int { return cmp.Compare(b.Position, a.Position) })
+			out = out[:min(len(out), q.Limit)]
+		}
+		if !q.Last {
+			return nil
+		}
+		return addLast(conn, out, tries)
 	})
-	if err != nil || !q.Endpoint.IsZero() {
-		return out, err
+	return out, err
+}
+
+// addLast adds to each delivery its last try, by these rows, and what it tells.
+func addLast(conn *sqlite.Conn, all []webhook.Delivery, tries map[mail.ID]int64) error {
+	of := make(map[int64]*webhook.Delivery, len(all)) // by row of the try
+	at := make(map[int64][]*webhook.Delivery, len(all))
+	for i := range all {
+		of[tries[all[i].ID]] = &all[i]
+		at[all[i].Position] = append(at[all[i].Position], &all[i])
 	}
-	slices.SortFunc(out, func(a, b webhook.Delivery) int { return cmp.Compare(b.Position, a.Position) })
-	return out[:min(len(out), q.Limit)], nil
+	q := conn.Prep(`SELECT t.row, t.facts FROM json_each(?) l CROSS JOIN webhook_tries t ON t.row = l.value`)
+	q.BindText(1, rowList(maps.Keys(of)))
+	if err := each(q, func(q *sqlite.Stmt) error {
+		r, err := readTry(columnBlob(q, 1))
+		of[q.ColumnInt64(0)].Tries = []webhook.Record{r}
+		return err
+	}); err != nil {
+		return err
+	}
+	entries, err := readEntries(conn, slices.Collect(maps.Keys(at)))
+	for i := range entries {
+		for _, d := range at[entries[i].Position] {
+			d.Entry = &entries[i]
+		}
+	}
+	return err
 }
 
 // fits tells whether an endpoint can have hooks of a status: either its open ones are parked,
@@ -70,7 +101,8 @@ func fits(e *webhook.Endpoint, status string) bool {
 	return status != webhook.Pending && status != webhook.Parked || (status == webhook.Parked) == e.Parks()
 }
 
-func deliveriesOf(conn *sqlite.Conn, e *webhook.Endpoint, q *webhook.DeliveryQuery, out []webhook.Delivery) ([]webhook.Delivery, error) {
+// deliveriesOf adds those of one endpoint, and to tries the rows of their last ones.
+func deliveriesOf(conn *sqlite.Conn, e *webhook.Endpoint, q *webhook.DeliveryQuery, out []webhook.Delivery, tries map[mail.ID]int64) ([]webhook.Delivery, error) {
 	sql := deliveryOf + `AND h.position < ?2 AND (?3 = '' OR EXISTS (SELECT 1 FROM json_each(?3) t WHERE e.type GLOB t.value)) `
 	order := `DESC`
 	if q.Ascending {
@@ -112,8 +144,8 @@ func deliveriesOf(conn *sqlite.Conn, e *webhook.Endpoint, q *webhook.DeliveryQue
 		b.id(q.Message)
 	}
 	err := each(b.s, func(q *sqlite.Stmt) error {
-		d, _ := scanHookDelivery(q, e)
-		out = append(out, d)
+		d, last := scanHookDelivery(q, e)
+		out, tries[d.ID] = append(out, d), last
 		return nil
 	})
 	return out, err

@@ -23,6 +23,9 @@ type relay struct {
 	passed     atomic.Int64 // positions; 0: nothing since the start
 	// floor is the first event that is not passed: what has yet to be relayed is not forgotten.
 	floor atomic.Int64
+
+	ends    sync.Mutex // guards what follows, and that it and floor agree
+	emptied int64      // times that the last endpoint went or the first came
 }
 
 const relayKeep = 4096 // positions passed without a hook before the place is written
@@ -32,12 +35,44 @@ func (r *relay) begin(place int64) {
 	r.floor.Store(place + 1)
 }
 
-// end: there is no endpoint any more, so nothing waits to be relayed.
-func (r *relay) end() { r.floor.Store(math.MaxInt64) }
+// first begins with the first endpoint of all: nothing before is owed to anybody.
+func (r *relay) first(place int64) {
+	r.ends.Lock()
+	defer r.ends.Unlock()
+	r.emptied++
+	r.begin(place)
+}
+
+// last notes that the last endpoint is about to go. Its number is for end.
+func (r *relay) last() int64 {
+	r.ends.Lock()
+	defer r.ends.Unlock()
+	r.emptied++
+	return r.emptied
+}
+
+// end: the last endpoint has gone, so nothing waits to be relayed; unless meanwhile there is
+// another.
+func (r *relay) end(last int64) {
+	r.ends.Lock()
+	defer r.ends.Unlock()
+	if r.emptied == last {
+		r.floor.Store(math.MaxInt64)
+	}
+}
+
+// on is where a look at the log has come to.
+func (r *relay) on(place int64) {
+	r.ends.Lock()
+	defer r.ends.Unlock()
+	if r.floor.Load() != math.MaxInt64 { // else the last endpoint was removed meanwhile
+		r.begin(place)
+	}
+}
 
 // loadRelay sets the floor at the start.
 func (t *tx) loadRelay(s *Store) error {
-	s.relay.end()
+	s.relay.floor.Store(math.MaxInt64)
 	if there, err := t.exists(`SELECT 1 FROM webhook_endpoints LIMIT 1`); err != nil || !there {
 		return err
 	}
@@ -77,9 +112,7 @@ func (s *Store) Relay(ctx context.Context, now time.Time, max int, plan webhook.
 			return webhook.Relayed{}, fmt.Errorf("relay events: %w", err)
 		}
 	}
-	if s.relay.floor.Load() != math.MaxInt64 { // else the last endpoint was removed meanwhile
-		s.relay.begin(r.to)
-	}
+	s.relay.on(r.to)
 	return r.out, nil
 }
 

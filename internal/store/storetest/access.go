@@ -129,6 +129,10 @@ var accessClauses = []clause{
 		gone, err := w.s.ProjectByRow(w.ctx, p.Row)
 		w.must(err)
 		equal(w, "deleted", gone.DeletedAt, w.now)
+		_, err = w.s.ProjectByName(w.ctx, gone.Name)
+		w.wantErr(err, mail.ErrNotFound)
+		_, err = w.s.CreateKey(w.ctx, w.key(p, "bbbbbbbb"), nil, nil)
+		w.wantErr(err, mail.ErrNotFound)
 		_ = w.project("default") // the name is free
 		_ = w.record(a.Message.ID)
 	}},

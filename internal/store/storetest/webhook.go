@@ -517,6 +517,15 @@ var webhookClauses = []clause{
 		count("family", webhook.DeliveryQuery{Types: []string{"message.*"}, Status: webhook.Failed}, 1)
 		count("message", webhook.DeliveryQuery{Message: second.Message.ID}, 5, 4, 3)
 		count("another's message", webhook.DeliveryQuery{Message: mail.NewID(w.now)})
+		for i, d := range w.hooksOf(webhook.DeliveryQuery{Last: true}) {
+			one, entry, err := w.s.Delivery(w.ctx, w.owner, d.ID)
+			w.must(err)
+			equal(w, fmt.Sprintf("tries of %d", i), len(d.Tries), min(len(one.Tries), 1))
+			if len(d.Tries) > 0 {
+				equal(w, "the last one", d.Tries[0].Response, one.Tries[len(one.Tries)-1].Response)
+			}
+			equal(w, "what it tells", d.Entry.ID, entry.ID)
+		}
 		all := w.hooksOf(webhook.DeliveryQuery{})
 		equal(w, "of all endpoints", len(all), 6)
 		equal(w, "message", all[0].Message, second.Message.ID)
@@ -545,6 +554,12 @@ var webhookClauses = []clause{
 		equal(w, "existing", kept.Facts.Existing, 1)
 		page, _ := w.dueHooks(webhook.Due{Endpoint: e.Row})
 		equal(w, "due", len(page), 3)
+		// What is only to be made due is left alone once it is over.
+		w.settleHooks(w.leases("one")[e.Row], webhook.State{}, w.answered(hooks[1], webhook.Delivered))
+		added, err = w.s.ReplayHooks(w.ctx, j, e.Row, []webhook.Hook{{Endpoint: e.Row, Position: hooks[1].Position, Hasten: true}}, w.now)
+		w.must(err)
+		equal(w, "opened by haste", added, 0)
+		equal(w, "backlog", w.backlog(e), 2)
 		kept.Status = job.Cancelled
 		w.must(w.s.SaveJob(w.ctx, kept))
 		_, err = w.s.ReplayHooks(w.ctx, j, e.Row, list, w.now)
