@@ -228,7 +228,7 @@ func (sv *server) buildDoors() {
 	wishes := feedback.NewService(sv.store, sv.now)
 	sv.jobs = job.NewService(job.Options{Store: sv.store, Dir: filepath.Join(s.Storage.DataDir, "jobs"), Node: sv.queue.Node(), Now: sv.now, Log: sv.log})
 	sv.door = httpapi.New(httpapi.Options{Access: sv.access, Sessions: sv.sessions, Pressure: sv.pressure.Refuse, Memory: sv.store, PublicURL: sv.url, MaxBody: int64(s.HTTP.MaxBody), Now: sv.now, Log: sv.log})
-	sv.smtp.build(s, smtpd.Options{Access: sv.access, Submitter: submitter, Memory: sv.store, Now: sv.now, Log: sv.log})
+	sv.smtp.build(s, smtpd.Options{Access: sv.access, Submitter: submitter, Memory: sv.store, Pressure: sv.pressure.Refuse, Now: sv.now, Log: sv.log})
 	b := ThisBuild()
 	reading := archive.NewService(sv.store, sv.tokens)
 	reading.Now = sv.now

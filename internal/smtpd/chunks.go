@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"io"
+	"os"
 	"time"
 )
 
@@ -59,7 +60,10 @@ func (c *chunks) next() {
 	s := c.s
 	s.wire.say(reply{250, "2.0.0", "the chunk is here"})
 	for {
-		line, err := s.wire.readLine(time.Now().Add(s.server.o.Idle))
+		line, err := s.wire.readLine(c.pace.until(s.server.o.Idle))
+		if err == nil && !time.Now().Before(c.pace.end) {
+			err = os.ErrDeadlineExceeded // lines that were there already: nobody waited for them
+		}
 		if err != nil {
 			c.err = err
 			return

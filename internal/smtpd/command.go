@@ -113,5 +113,5 @@ func parseChunk(rest string) (size int64, last, ok bool) {
 // heloName is the name a client gives, as far as it is fit to be shown.
 func heloName(rest string) string {
 	name, _, _ := strings.Cut(rest, " ")
-	return name[:min(len(name), 100)]
+	return strings.ToValidUTF8(name[:min(len(name), 100)], "")
 }

@@ -15,25 +15,22 @@ var (
 
 // pace gives a content new time as long as it makes progress, until its last moment.
 type pace struct {
-	step, last time.Duration // for paceBytes; for the whole
-	began      time.Time
-	since      int
+	step  time.Duration // for paceBytes
+	end   time.Time     // of the whole
+	since int           // octets since the last new time; paceBytes: it gets some now
+}
+
+func newPace(o *Options) pace {
+	return pace{step: o.Pace, end: time.Now().Add(o.Content), since: paceBytes}
 }
 
 const paceBytes = 64 << 10
 
 // fill reads more of a content.
 func (p *pace) fill(w *wire) error {
-	if now := time.Now(); p.began.IsZero() || p.since >= paceBytes {
-		if p.began.IsZero() {
-			p.began = now
-		}
+	if p.since >= paceBytes {
 		p.since = 0
-		until := now.Add(p.step)
-		if end := p.began.Add(p.last); end.Before(until) {
-			until = end
-		}
-		if err := w.conn.SetReadDeadline(until); err != nil {
+		if err := w.conn.SetReadDeadline(p.until(p.step)); err != nil {
 			return err
 		}
 	}
@@ -44,6 +41,14 @@ func (p *pace) fill(w *wire) error {
 		return io.ErrUnexpectedEOF // the connection's end is not the content's
 	}
 	return err
+}
+
+// until is so much from now, or the last moment.
+func (p *pace) until(wait time.Duration) time.Time {
+	if until := time.Now().Add(wait); until.Before(p.end) {
+		return until
+	}
+	return p.end
 }
 
 // dots reads a content as DATA sends it (RFC 5321 §4.5.2): until CRLF.CRLF, with the dots

@@ -68,7 +68,7 @@ func readDots(s string, piece int, most int64) (string, error) {
 		}
 		_ = theirs.Close()
 	}()
-	d := &dots{w: newWire(ours, time.Second), pace: pace{step: time.Second, last: time.Second}, left: most}
+	d := &dots{w: newWire(ours, time.Second), pace: newPace(&Options{Pace: time.Second, Content: time.Second}), left: most}
 	b, err := io.ReadAll(iotest.OneByteReader(d))
 	if errors.Is(err, io.ErrClosedPipe) {
 		err = io.ErrUnexpectedEOF // a pipe tells its end like this

@@ -13,6 +13,7 @@ import (
 
 	"github.com/postroad/postroad/internal/httpapi"
 	"github.com/postroad/postroad/internal/mail"
+	"github.com/postroad/postroad/internal/project"
 	"github.com/postroad/postroad/internal/submit"
 )
 
@@ -113,20 +114,23 @@ func (s *session) submit(content mail.Content) {
 		return
 	}
 	if standing := s.server.limits.Take(s.who, r.Arrived); !standing.OK {
-		if first, ok := s.remembered(r); ok {
+		if first, err := s.remembered(r); err == nil {
 			s.replay(r, first)
 			return
 		}
-		s.limit(max(standing.Reset, 1))
+		s.limit(limitedRate, max(standing.Reset, 1))
 		return
 	}
 	out, err := s.server.o.Submitter.SubmitRaw(s.server.kill, s.who, r)
 	if err != nil && isFault(err) {
 		// What was accepted once may be judged otherwise now; its answer goes first.
-		if first, ok := s.remembered(r); ok {
+		switch first, unknown := s.remembered(r); {
+		case unknown == nil:
 			s.server.limits.GiveBack(s.who)
 			s.replay(r, first)
 			return
+		case !errors.Is(unknown, mail.ErrNotFound):
+			err = unknown
 		}
 	}
 	switch {
@@ -200,13 +204,13 @@ func expiry(m *mail.Message) time.Time {
 	return m.CreatedAt.Add(httpapi.OnceTime)
 }
 
-// remembered looks for what the key's first message was told.
-func (s *session) remembered(r *submit.RawRequest) (mail.Answer, bool) {
+// remembered looks for what the key's first message was told. Without a key, and when there
+// was none, it is mail.ErrNotFound.
+func (s *session) remembered(r *submit.RawRequest) (mail.Answer, error) {
 	if r.Key == "" || s.server.o.Memory == nil {
-		return mail.Answer{}, false
+		return mail.Answer{}, mail.ErrNotFound
 	}
-	a, err := s.server.o.Memory.Remembered(s.server.kill, s.who.Owner, r.Route, r.Key, r.Arrived)
-	return a, err == nil
+	return s.server.o.Memory.Remembered(s.server.kill, s.who.Owner, r.Route, r.Key, r.Arrived)
 }
 
 // replay answers with the first message of the key, if this is the same.
@@ -226,11 +230,17 @@ func isFault(err error) bool {
 	return errors.As(err, &faults) || errors.As(err, &fault) && fault.Status < 500
 }
 
+// What limit says of the limits that may refuse.
+const (
+	limitedRate = "too many messages"
+	crowdedKey  = "this API key hands in too many messages at the same time"
+)
+
 // limit is what the limits refuse; who goes on all the same is sent away.
-func (s *session) limit(seconds int) {
+func (s *session) limit(what string, seconds int) {
 	s.server.counts.limited.Add(1)
 	s.server.counts.deferred.Add(1)
-	r := reply{451, "4.7.0", fmt.Sprintf("too many messages; retry in %d s", seconds)}
+	r := reply{451, "4.7.0", fmt.Sprintf("%s; retry in %d s", what, seconds)}
 	if s.limited++; s.limited >= limitedInSession {
 		r.code = 421
 		s.goodbye(r)
@@ -243,6 +253,10 @@ func (s *session) limit(seconds int) {
 func (s *session) refuse(err error, id string) {
 	if errors.Is(err, context.Canceled) {
 		s.goodbye(replyStopping)
+		return
+	}
+	if quota := (*project.QuotaError)(nil); errors.As(err, &quota) {
+		s.limit(fmt.Sprintf("%v: %d messages a day (UTC)", quota, quota.Limit), max(int(quota.Resets.Sub(s.server.o.Now()).Seconds())+1, 1))
 		return
 	}
 	r, known := replyTo(err, id)

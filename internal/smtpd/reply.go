@@ -38,6 +38,7 @@ var (
 	replyGuessing    = reply{421, "4.7.0", "too many wrong passwords; try again later"}
 	replyOurs        = reply{451, "4.3.0", "the server cannot take mail at the moment; try again shortly"}
 	replyMany        = reply{452, "4.5.3", "too many recipients; send the others in another transaction"}
+	replyFailed      = reply{421, "4.3.0", "the server failed; try again"}
 	replyNoRoom      = reply{421, "4.3.0", "too many large messages at the same time; try again in a moment"}
 	replyLong        = reply{500, "5.5.2", "the line is too long"}
 	replyBare        = reply{500, "5.5.2", "lines end in CRLF, and nowhere else stands a CR or an LF"}

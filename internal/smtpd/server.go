@@ -43,11 +43,14 @@ type Memory interface {
 type Options struct {
 	Access    *project.Access
 	Submitter Submitter
-	Memory    Memory      // nil: nothing is remembered before it is done
-	TLS       *tls.Config // nil: no TLS, and so AUTH on loopback only
-	Hostname  string      // who greets
-	Now       func() time.Time
-	Log       *slog.Logger
+	Memory    Memory // nil: nothing is remembered before it is done
+	// Pressure tells why no mail is taken in now, before any content is read; nil: there is
+	// always room.
+	Pressure func(now time.Time) *mail.Error
+	TLS      *tls.Config // nil: no TLS, and so AUTH on loopback only
+	Hostname string      // who greets
+	Now      func() time.Time
+	Log      *slog.Logger
 
 	MaxSize     int64 // octets of a message; 0 = MaxSize
 	Connections int   // at a time; 0 = 1000
@@ -154,18 +157,24 @@ func (s *Server) Serve(l net.Listener, implicit bool) error {
 	if implicit && s.o.TLS == nil {
 		return errors.New("TLS from the start needs a certificate")
 	}
+	wait := time.Duration(0)
 	for {
 		conn, err := l.Accept()
 		switch {
 		case err == nil:
+			wait = 0
 			s.take(conn, implicit)
 		case s.isStopping():
 			return nil
 		case errors.Is(err, net.ErrClosed):
 			return err
 		default: // out of files, most likely: sessions that end make room
-			s.o.Log.Warn("take an SMTP connection", "error", err)
-			time.Sleep(20 * time.Millisecond)
+			wait = min(max(2*wait, 10*time.Millisecond), time.Second)
+			s.o.Log.Warn("take an SMTP connection", "error", err, "again_in", wait.String())
+			select {
+			case <-time.After(wait):
+			case <-s.kill.Done():
+			}
 		}
 	}
 }
@@ -178,6 +187,14 @@ func (s *Server) add(l net.Listener) bool {
 	}
 	s.listeners[l] = struct{}{}
 	return true
+}
+
+// pressure tells why no mail is taken in now; nil: it is.
+func (s *Server) pressure() *mail.Error {
+	if s.o.Pressure == nil {
+		return nil
+	}
+	return s.o.Pressure(s.o.Now())
 }
 
 func (s *Server) isStopping() bool {
@@ -226,12 +243,12 @@ func (s *Server) serve(x *session) {
 		delete(s.sessions, x)
 		s.mu.Unlock()
 	}()
+	defer func() { x.wire.close(x.linger) }()
 	defer func() {
 		if v := recover(); v != nil {
 			s.counts.panics.Add(1)
 			s.o.Log.Error("panic in an SMTP session", "panic", v, "stack", string(debug.Stack()))
-			x.wire.say(reply{421, "4.3.0", "the server failed; try again"})
-			x.wire.close(false)
+			x.wire.say(replyFailed)
 		}
 	}()
 	x.run()
@@ -268,9 +285,7 @@ func (s *Server) cutAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for x := range s.sessions {
-		x.wire.mu.Lock()
-		_ = x.wire.conn.Close()
-		x.wire.mu.Unlock()
+		_ = x.wire.raw.Close() // what is under TLS would say goodbye first, and wait for that
 	}
 }
 

@@ -35,6 +35,7 @@ type session struct {
 	who     project.Principal
 	tx      *transaction
 	pending *command // read already, to be obeyed next
+	said    reply    // the last one, but for those to single chunks
 
 	wrong   int // passwords
 	junk    int // commands that made no sense or came to nothing, in a row
@@ -53,9 +54,8 @@ func newSession(s *Server, conn net.Conn, implicit bool) *session {
 	return &session{server: s, wire: newWire(conn, 30*time.Second), ip: clientAddress(conn.RemoteAddr()), began: now, since: now, implicit: implicit}
 }
 
-// run is the whole conversation.
+// run is the whole conversation; its caller closes the connection.
 func (s *session) run() {
-	defer func() { s.wire.close(s.linger) }()
 	if s.implicit && !s.secureNow() {
 		return
 	}
@@ -122,7 +122,10 @@ func (s *session) lost(err error) {
 	s.ended = true
 }
 
-func (s *session) say(r reply) { s.wire.say(r) }
+func (s *session) say(r reply) {
+	s.said = r
+	s.wire.say(r)
+}
 
 func (s *session) goodbye(r reply) {
 	s.say(r)
@@ -215,6 +218,9 @@ func (s *session) startTLS(cmd command) {
 			s.ended = true
 			return
 		}
+		if s.secret != "" {
+			s.since = time.Now() // known until now, and so not slow in saying who it is
+		}
 		s.helo, s.secret, s.who = "", "", project.Principal{}
 	}
 }
@@ -222,12 +228,15 @@ func (s *session) startTLS(cmd command) {
 // secureNow shakes hands. What was known of the client is forgotten by the caller
 // (RFC 3207 §4.2).
 func (s *session) secureNow() bool {
-	plain := s.wire.conn
-	conn := tls.Server(plain, s.server.o.TLS)
+	conn := tls.Server(s.wire.raw, s.server.o.TLS)
 	ctx, cancel := context.WithTimeout(s.server.kill, handshakeTime)
 	defer cancel()
-	_ = plain.SetDeadline(time.Time{})
-	if err := conn.HandshakeContext(ctx); err != nil {
+	if s.wire.shake() != nil {
+		return false
+	}
+	err := conn.HandshakeContext(ctx)
+	s.wire.awake()
+	if err != nil {
 		if !errors.Is(err, io.EOF) {
 			s.server.o.Log.Debug("SMTP handshake", "client", s.ip.String(), "error", err)
 		}

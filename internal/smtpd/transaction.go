@@ -17,6 +17,7 @@ type transaction struct {
 	utf8 bool
 	// spoiled: a BDAT failed, so that what was sent is not whole (RFC 3030 §2).
 	spoiled bool
+	retry   bool // spoiled by what passes
 }
 
 // mail is MAIL FROM. The key is asked about anew: one that was revoked meanwhile opens
@@ -38,6 +39,12 @@ func (s *session) mail(cmd command) {
 		if fault.Status == unauthorized {
 			s.secret, s.since = "", time.Now()
 		}
+		s.nonsense(r)
+		return
+	}
+	if fault := s.server.pressure(); fault != nil {
+		s.server.counts.deferred.Add(1)
+		r, _ := replyToFault(fault, s.requestID())
 		s.nonsense(r)
 		return
 	}
@@ -152,15 +159,19 @@ func (s *session) data(cmd command) {
 		s.nonsense(replyNoRcpt)
 		return
 	}
+	defer func() { s.tx = nil }()
+	if !s.server.limits.Enter(s.who) {
+		s.limit(crowdedKey, 1)
+		return
+	}
+	defer s.server.limits.Leave(s.who)
 	s.say(replyGo)
 	if s.wire.flush() != nil {
 		s.ended = true
 		return
 	}
 	o := &s.server.o
-	d := &dots{w: s.wire, pace: pace{step: o.Pace, last: o.Content}, left: o.MaxSize}
-	s.handIn(d)
-	s.tx = nil
+	s.handIn(&dots{w: s.wire, pace: newPace(o), left: o.MaxSize})
 }
 
 // bdat is BDAT. A chunk outside a transaction is passed over: it is on its way already.
@@ -172,20 +183,31 @@ func (s *session) bdat(cmd command) {
 		return
 	}
 	o := &s.server.o
-	c := &chunks{s: s, pace: pace{step: o.Pace, last: o.Content}, left: o.MaxSize, chunk: size, last: last}
+	c := &chunks{s: s, pace: newPace(o), left: o.MaxSize, chunk: size, last: last}
 	if r, ok := s.mayChunk(); !ok {
-		if !c.drain() {
-			s.linger = true
-			s.goodbye(replyLarge)
-			return
+		whole := c.drain()
+		if s.nonsense(r); !whole {
+			s.ended, s.linger = true, true
 		}
-		s.nonsense(r)
 		return
 	}
-	s.handIn(c)
+	s.takeChunks(c)
 	if s.tx = nil; !c.last && s.pending == nil { // more chunks may be on their way, to be passed over
-		s.tx = &transaction{spoiled: true}
+		s.tx = &transaction{spoiled: true, retry: s.said.temporary()}
 	}
+}
+
+// takeChunks takes in a content of which the first chunk comes now.
+func (s *session) takeChunks(c *chunks) {
+	if !s.server.limits.Enter(s.who) {
+		whole := c.drain()
+		if s.limit(crowdedKey, 1); !whole {
+			s.ended, s.linger = true, true
+		}
+		return
+	}
+	defer s.server.limits.Leave(s.who)
+	s.handIn(c)
 }
 
 // mayChunk tells whether a chunk can be the first of a content.
@@ -193,6 +215,8 @@ func (s *session) mayChunk() (reply, bool) {
 	switch {
 	case s.tx == nil:
 		return s.before(replyNoMail), false
+	case s.tx.spoiled && s.tx.retry:
+		return reply{451, "4.3.0", "the transaction failed; RSET, and try again"}, false
 	case s.tx.spoiled:
 		return reply{503, "5.5.1", "the transaction failed; RSET first"}, false
 	case len(s.tx.to) == 0:

@@ -30,19 +30,20 @@ var (
 // wire is one connection: what was read and not used, what is to be said and not
 // written. Only interrupt may be called from another goroutine.
 type wire struct {
-	conn      net.Conn
+	conn      net.Conn // raw, or TLS over it
+	raw       net.Conn
 	in        []byte
 	from, end int // in[from:end] was read and not used
 	out       []byte
 	patience  time.Duration // of one write
 
 	mu          sync.Mutex
-	idle        bool  // waiting for a command: may be interrupted
+	idle        bool  // waiting for a command, or for a hand to shake: may be interrupted
 	interrupted error // why no further command is waited for
 }
 
 func newWire(conn net.Conn, patience time.Duration) *wire {
-	return &wire{conn: conn, in: make([]byte, strangerLine), patience: patience}
+	return &wire{conn: conn, raw: conn, in: make([]byte, strangerLine), patience: patience}
 }
 
 // widen makes the buffer that of a known client.
@@ -71,7 +72,7 @@ func (w *wire) interrupt(why error) {
 	defer w.mu.Unlock()
 	w.interrupted = why
 	if w.idle {
-		_ = w.conn.SetReadDeadline(time.Unix(1, 0))
+		_ = w.raw.SetReadDeadline(time.Unix(1, 0))
 	}
 }
 
@@ -113,6 +114,18 @@ func (w *wire) await(until time.Time) error {
 		return w.conn.SetReadDeadline(until)
 	}
 	return nil
+}
+
+// shake marks the session as one that shakes hands: a stop waits no more for that than for
+// a command. Whoever shakes sets the bound in time.
+func (w *wire) shake() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.interrupted != nil {
+		return w.interrupted
+	}
+	w.idle = true
+	return w.raw.SetDeadline(time.Time{})
 }
 
 func (w *wire) awake() {
