@@ -26,6 +26,12 @@ type Options struct {
 // answered; long waits (a sandbox wait) are cut, they can be asked again.
 const doorLimit = 5 * time.Second
 
+// wireTime is how long a stop waits for mail that is leaving, of which so much has passed
+// until the doors were closed: what is left, but enough for what began only just now.
+func wireTime(softStop, passed time.Duration) time.Duration {
+	return max(softStop-passed, min(softStop, doorLimit))
+}
+
 // Run is the server from start to stop. It stops softly when soft ends, and cuts what is
 // left when hard ends. The error is nil after a stop that was asked for.
 func Run(soft, hard context.Context, s *config.Settings, o Options) error {
@@ -86,6 +92,8 @@ func (sv *server) run(soft, hard context.Context, o Options) error {
 	sv.ready.stopping.Store(true)
 	sv.closeDoors(hard)
 	doors.stop()
+	cut := time.AfterFunc(wireTime(sv.settings.Delivery.SoftStop, time.Since(began)), sv.queue.Kill)
+	defer cut.Stop()
 	work.stop()
 	hooks.stop() // after the queue: what its last results owe is still posted, or at the next start
 	upkeep.stop()

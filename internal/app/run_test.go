@@ -236,3 +236,15 @@ func TestAServerWhoseDiskIsBelowTheFloorIsNotReady(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestMailThatIsLeavingGetsWhatTheDoorsLeftOfAStop(t *testing.T) {
+	t.Parallel()
+	for _, c := range [...][3]time.Duration{
+		{30 * time.Second, 0, 30 * time.Second}, {30 * time.Second, 10 * time.Second, 20 * time.Second}, {30 * time.Second, 30 * time.Second, doorLimit},
+		{30 * time.Second, time.Minute, doorLimit}, {2 * time.Second, 2 * time.Second, 2 * time.Second}, {0, time.Second, 0},
+	} {
+		if got := wireTime(c[0], c[1]); got != c[2] {
+			t.Errorf("of %v, after %v: %v, want %v", c[0], c[1], got, c[2])
+		}
+	}
+}

@@ -63,7 +63,7 @@ func findCertificate(s *config.Settings, now time.Time, log *slog.Logger) (keepe
 	if b.TLSCert != "" {
 		return certificate.Files(b.TLSCert, b.TLSKey, log)
 	}
-	own, err := certificate.Own(filepath.Join(s.Storage.DataDir, "submission.pem"), s.Delivery.Hostname, now)
+	own, err := certificate.Own(filepath.Join(s.Storage.DataDir, "submission.pem"), s.Delivery.Hostname, now, log)
 	if err != nil || b.ACMEEmail == "" {
 		return own, err
 	}

@@ -28,7 +28,7 @@ func TestOurOwnCertificateIsKeptUntilItMustBeAnother(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "own.pem")
 	open := func(host string, at time.Time) string {
-		own, err := certificate.Own(file, host, at)
+		own, err := certificate.Own(file, host, at, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,7 +52,7 @@ func TestOurOwnCertificateIsKeptUntilItMustBeAnother(t *testing.T) {
 		t.Fatal(err)
 	}
 	open("mx.acme.test", noon)
-	if _, err := certificate.Own(filepath.Join(t.TempDir(), "no", "such", "directory.pem"), "a.test", noon); err == nil {
+	if _, err := certificate.Own(filepath.Join(t.TempDir(), "no", "such", "directory.pem"), "a.test", noon, slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("a certificate that cannot be kept")
 	}
 }
@@ -63,7 +63,7 @@ func TestFilesAreReadAgainWhenTheyChangeAndTheLastGoodOnesStay(t *testing.T) {
 	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	put := func(name string, at time.Time) {
 		own := filepath.Join(dir, name)
-		if _, err := certificate.Own(own, name, time.Now()); err != nil {
+		if _, err := certificate.Own(own, name, time.Now(), slog.New(slog.DiscardHandler)); err != nil {
 			t.Fatal(err)
 		}
 		text, err := os.ReadFile(own)
@@ -114,5 +114,32 @@ func TestWhoseNamesArePublic(t *testing.T) {
 		if certificate.Public(host) != want {
 			t.Errorf("%s: %v", host, !want)
 		}
+	}
+}
+
+func TestWhatCannotBeRenewedStaysAndIsTold(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "kept")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	own, err := certificate.Own(filepath.Join(dir, "own.pem"), "mail.acme.test", noon, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := serial(t, own.Get)
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	own.Refresh(noon.Add(680 * 24 * time.Hour))
+	if serial(t, own.Get) != first || !strings.Contains(log.String(), "the last one stays") {
+		t.Errorf("log: %s", &log)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if own.Refresh(noon.Add(681 * 24 * time.Hour)); serial(t, own.Get) == first {
+		t.Error("it is not tried again")
 	}
 }

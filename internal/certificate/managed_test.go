@@ -153,7 +153,7 @@ func shown(t *testing.T, get func(*tls.ClientHelloInfo) (*tls.Certificate, error
 func TestAnAuthorityGivesTheCertificateAndUntilThenOurOwnIsUsed(t *testing.T) {
 	t.Parallel()
 	dir, a := t.TempDir(), newAuthority(t)
-	own, err := certificate.Own(filepath.Join(dir, "own.pem"), "mail.acme.test", time.Now())
+	own, err := certificate.Own(filepath.Join(dir, "own.pem"), "mail.acme.test", time.Now(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"math/big"
 	"net"
 	"os"
@@ -31,21 +32,23 @@ const (
 // Self is a self-signed certificate.
 type Self struct {
 	file, host string
+	log        *slog.Logger
 	now        atomic.Pointer[tls.Certificate]
 }
 
 // Own reads the self-signed certificate of a host from a file, or makes one and writes it
 // there (with its key, readable for us only) when there is none, when it is another host's
 // or when it is about to end.
-func Own(file, host string, now time.Time) (*Self, error) {
-	s := &Self{file: file, host: host}
+func Own(file, host string, now time.Time, log *slog.Logger) (*Self, error) {
+	s := &Self{file: file, host: host, log: log}
 	return s, s.renew(now)
 }
 
 // Get gives the certificate.
 func (s *Self) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.now.Load(), nil }
 
-// Run makes a new one in time.
+// Run makes a new one in time. Trouble is logged and tried again: the old one is good for
+// a while, and no reason to end the server.
 func (s *Self) Run(ctx context.Context) error {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
@@ -54,10 +57,15 @@ func (s *Self) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case at := <-tick.C:
-			if err := s.renew(at); err != nil {
-				return err
-			}
+			s.Refresh(at)
 		}
+	}
+}
+
+// Refresh makes a new one if it is time.
+func (s *Self) Refresh(now time.Time) {
+	if err := s.renew(now); err != nil {
+		s.log.Error("renew our own certificate; the last one stays", "file", s.file, "until", s.now.Load().Leaf.NotAfter, "error", err)
 	}
 }
 

@@ -177,7 +177,7 @@ var ownCertificate = sync.OnceValue(func() *tls.Config {
 		panic(err)
 	}
 	defer os.RemoveAll(dir)
-	own, err := certificate.Own(filepath.Join(dir, "certificate.pem"), "mail.acme.test", time.Now())
+	own, err := certificate.Own(filepath.Join(dir, "certificate.pem"), "mail.acme.test", time.Now(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		panic(err)
 	}

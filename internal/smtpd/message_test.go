@@ -21,7 +21,7 @@ func TestTheBytesAreKeptAndWhatIsForUsIsTakenOut(t *testing.T) {
 	c := h.known(liveKey)
 	body := "\r\n. \r\n..\r\n.a\r\n" + strings.Repeat("x", 5000) + "\r\nGr\xc3\xbc\xc3\x9fe \xff\r\n\r\n.\t\r\nend"
 	head := letter("Date: Sun, 19 Apr 2026 14:30:00 +0000", "Message-ID: <a@b>", "From: Acme", "\t<hello@acme.test>", "To: ada@customer.io", "Cc: Bob <bob@customer.io>")
-	extra := letter("Bcc: secret@hidden.io", "X-Postroad-Tag: first", "x-postroad-tag: second", "X-Postroad-Metadata: order=42", "X-Postroad-Priority: high", "Idempotency-Key: k1")
+	extra := letter("Bcc: secret@hidden.io", "Resent-Bcc: secret@hidden.io", "X-Postroad-Tag: first", "x-postroad-tag: second", "X-Postroad-Metadata: order=42", "X-Postroad-Priority: high", "Idempotency-Key: k1")
 	for _, stuffed := range []bool{true, false} {
 		var reply string
 		content := extra + head + body + "\r\n"

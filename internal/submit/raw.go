@@ -245,7 +245,7 @@ func (d *draft) writeRaw(ctx context.Context, r *Raw) (mail.Content, error) {
 // (RFC 5322 §3.6; RFC 6409 §8).
 func (d *draft) complete(h *mime.Original) {
 	h.Drop(func(name string) bool {
-		return isKeyField(name) || strings.EqualFold(name, "Bcc") || isOurs(name) || strings.EqualFold(name, "Message-ID") && d.message.RFCID == ""
+		return isKeyField(name) || strings.EqualFold(name, "Bcc") || strings.EqualFold(name, "Resent-Bcc") || isOurs(name) || strings.EqualFold(name, "Message-ID") && d.message.RFCID == ""
 	})
 	if d.message.RFCID == "" {
 		d.message.RFCID = render.MessageID(d.message.ID, d.message.From)
