@@ -204,6 +204,15 @@ type Recipient struct {
 	Suppression   *Suppressing `json:"suppression"`
 }
 
+// Routing is the way the last attempt took.
+type Routing struct {
+	RouteID  string `json:"route_id"`
+	Pool     string `json:"pool"`
+	Source   string `json:"source"`
+	PolicyID string `json:"policy_id"`
+	QueueID  string `json:"queue_id"`
+}
+
 // Reply is what a mail server said.
 type Reply struct {
 	Code     int       `json:"code"`
@@ -295,6 +304,7 @@ type MessageRecord struct {
 	ExpiresAt      time.Time          `json:"expires_at"`
 	LatencyMS      Latency            `json:"latency_ms"`
 	Attempts       int                `json:"attempts"`
+	Routing        *Routing           `json:"routing"` // nil before the first attempt
 	Content        ContentState       `json:"content"`
 	Actions        Actions            `json:"actions"`
 	Erased         bool               `json:"erased"`

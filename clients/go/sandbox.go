@@ -42,9 +42,16 @@ func (s *Sandbox) Get(ctx context.Context, id string) (*SandboxMessage, error) {
 	return call[SandboxMessage](ctx, s.c, http.MethodGet, at("sandbox", "messages", id), nil, nil)
 }
 
-// Clear removes all that was captured.
-func (s *Sandbox) Clear(ctx context.Context, options ...CallOption) error {
-	return nothing(ctx, s.c, http.MethodDelete, at("sandbox", "messages"), nil, options)
+// SandboxCleared tells how much went.
+type SandboxCleared struct {
+	Response
+	Object  string `json:"object"`
+	Deleted int    `json:"deleted"` // messages
+}
+
+// Clear removes all that was captured and has come to its end.
+func (s *Sandbox) Clear(ctx context.Context, options ...CallOption) (*SandboxCleared, error) {
+	return call[SandboxCleared](ctx, s.c, http.MethodDelete, at("sandbox", "messages"), nil, options)
 }
 
 // Expected is a message a test waits for.

@@ -58,15 +58,18 @@ func execute(s *surroundings, args []string) int {
 	if err != nil {
 		panic(err) // the struct above is wrong: every run fails
 	}
-	if len(args) == 0 {
+	switch {
+	case len(args) == 0:
 		args = []string{"--help"}
+	case args[0] == "help":
+		args = append(args[1:len(args):len(args)], "--help")
 	}
 	parsed, err := parser.Parse(args)
 	if left >= 0 {
 		return left
 	}
 	if err != nil {
-		return complain(s.stderr, usageFault{err})
+		return complain(s.stderr, misused(err))
 	}
 	s.configFile = c.Config
 	return complain(s.stderr, parsed.Run(s))
@@ -74,6 +77,20 @@ func execute(s *surroundings, args []string) int {
 
 // usageFault is an error of whoever typed the command.
 type usageFault struct{ error }
+
+// misused says where to read about the command that was typed, as far as it was understood.
+func misused(err error) error {
+	command := "postroad"
+	var parse *kong.ParseError
+	if errors.As(err, &parse) {
+		for _, step := range parse.Context.Path {
+			if step.Command != nil {
+				command += " " + step.Command.Name
+			}
+		}
+	}
+	return usageFault{fmt.Errorf("%w; see %s --help", err, command)}
+}
 
 // errQuiet is a failure whose reason was printed already.
 var errQuiet = errors.New("failed")
@@ -85,7 +102,11 @@ func complain(w io.Writer, err error) int {
 	case err == nil:
 		return 0
 	case errors.As(err, &usage):
-		fmt.Fprintf(w, "postroad: %v; see postroad --help\n", usage.error)
+		text := usage.Error()
+		if !strings.HasSuffix(text, " --help") {
+			text += "; see postroad --help"
+		}
+		fmt.Fprintf(w, "postroad: %s\n", text)
 		return 2
 	case errors.Is(err, errQuiet):
 		return 1

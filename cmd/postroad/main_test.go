@@ -43,9 +43,18 @@ func TestWrongUsageIsCode2AndOneSentence(t *testing.T) {
 	}
 }
 
+func TestAWrongUsageNamesTheHelpOfItsCommand(t *testing.T) {
+	t.Parallel()
+	for command, args := range map[string][]string{"postroad send": {"send"}, "postroad key create": {"key", "create", "--env", "prod"}, "postroad": {"sned"}} {
+		if got := runCommand(t, nil, "", args...); got.code != 2 || !strings.HasSuffix(got.stderr, "; see "+command+" --help\n") {
+			t.Errorf("%q: %+v", args, got)
+		}
+	}
+}
+
 func TestHelpAndVersionAreCode0OnStdout(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{nil, {"--help"}, {"serve", "--help"}, {"version"}, {"config", "describe"}, {"sink", "--list"}} {
+	for _, args := range [][]string{nil, {"--help"}, {"help"}, {"help", "key", "create"}, {"serve", "--help"}, {"version"}, {"config", "describe"}, {"sink", "--list"}} {
 		if got := runCommand(t, nil, "", args...); got.code != 0 || got.stdout == "" || got.stderr != "" {
 			t.Errorf("%q: %+v", args, got)
 		}

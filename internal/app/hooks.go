@@ -21,7 +21,7 @@ func (sv *server) buildHooks() {
 	sv.poster = webhook.NewClient(options)
 	sv.hooks = webhook.New(webhook.Options{Store: sv.store, Log: sv.store, Memory: sv.store, Poster: sv.poster, Ring: sv.ring,
 		Formats: map[string]webhook.Format{webhook.FormatStandard: webhook.Standard{BaseURL: sv.url},
-			webhook.FormatHyvor: &hyvor.Format{Archive: archive.NewService(sv.store, nil), Domains: sv.domains}},
+			webhook.FormatHyvor: &hyvor.Format{Archive: archive.NewService(sv.store, nil), Domains: sv.domains, Suppressions: sv.store}},
 		Check:    sv.poster.Check,
 		Wake:     sv.store.Wake,
 		Node:     sv.queue.Node(),

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/postroad/postroad/internal/config"
@@ -144,11 +145,15 @@ func (sv *server) closeDoors(hard context.Context) {
 	}
 }
 
-// listen takes the HTTP door's address before anything else is built on it.
-func listen(addr string) (net.Listener, netip.AddrPort, error) {
+// listen takes a door's address before anything else is built on it; setting is where the
+// operator may say another.
+func listen(addr, setting string) (net.Listener, netip.AddrPort, error) {
 	l, err := net.Listen("tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, netip.AddrPort{}, fmt.Errorf("another program listens at %s already: stop it, or set %s to another address", addr, setting)
+	}
 	if err != nil {
-		return nil, netip.AddrPort{}, fmt.Errorf("listen at %s: %w", addr, err)
+		return nil, netip.AddrPort{}, fmt.Errorf("listen at %s (%s): %w", addr, setting, err)
 	}
 	own, err := netip.ParseAddrPort(l.Addr().String())
 	if err != nil {

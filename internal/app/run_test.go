@@ -203,7 +203,7 @@ func TestASecondServerOnTheSameDataOrAddressIsRefusedWithTheReason(t *testing.T)
 		t.Errorf("the same data: %v", err)
 	}
 	other := settingsFor(t, filepath.Join(t.TempDir(), "data"), "POSTROAD_HTTP_ADDR="+strings.TrimPrefix(r.url, "http://"))
-	if err := Run(t.Context(), t.Context(), other, o); err == nil || !strings.Contains(err.Error(), "address already in use") {
+	if err := Run(t.Context(), t.Context(), other, o); err == nil || !strings.Contains(err.Error(), "set POSTROAD_HTTP_ADDR to another address") {
 		t.Errorf("the same address: %v", err)
 	}
 	if err := r.stop(); err != nil {

@@ -81,7 +81,7 @@ func newServer(ctx context.Context, s *config.Settings, o Options, log *slog.Log
 	if err := sv.openMemory(ctx, o.Migrate); err != nil {
 		return nil, err
 	}
-	if sv.listener, sv.own, err = listen(s.HTTP.Addr); err != nil {
+	if sv.listener, sv.own, err = listen(s.HTTP.Addr, "POSTROAD_HTTP_ADDR"); err != nil {
 		return nil, err
 	}
 	if sv.smtp, err = openSubmission(s, sv.now, log); err != nil {

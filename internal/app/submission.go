@@ -44,13 +44,13 @@ func openSubmission(s *config.Settings, now func() time.Time, log *slog.Logger) 
 	for _, door := range []struct {
 		key, addr string
 		to        *net.Listener
-	}{{"submission_addr", s.Submission.Addr, &d.plain}, {"submissions_addr", s.Submission.TLSAddr, &d.secure}} {
+	}{{"POSTROAD_SUBMISSION_ADDR", s.Submission.Addr, &d.plain}, {"POSTROAD_SUBMISSIONS_ADDR", s.Submission.TLSAddr, &d.secure}} {
 		if door.addr == "" {
 			continue
 		}
-		l, _, err := listen(door.addr)
+		l, _, err := listen(door.addr, door.key)
 		if err != nil {
-			return nil, fmt.Errorf("SMTP submission: %w; %s sets another address, or 'off'", err, door.key)
+			return nil, fmt.Errorf("SMTP submission: %w; 'off' closes this door", err)
 		}
 		*door.to = l
 	}

@@ -2,6 +2,7 @@ package eventlog
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -79,7 +80,8 @@ var allTypes = sync.OnceValue(func() []Type {
 func EnvelopeSchema() jsontext.Value { return schemaOf(reflect.TypeFor[envelope]()) }
 
 // Known tells whether a type, or a pattern like "message.*", names anything there is. near is
-// the name closest to what it may have meant, "" when none is.
+// the name closest to what it may have meant ("delivered" is short for "message.delivered"), ""
+// when none is.
 func Known(asked string) (known bool, near string) {
 	if asked == "*" {
 		return true, ""
@@ -91,6 +93,10 @@ func Known(asked string) (known bool, near string) {
 		if all && strings.HasPrefix(names[i], noun+".") || names[i] == asked {
 			return true, ""
 		}
+	}
+	asked = strings.ToLower(asked)
+	if i := slices.IndexFunc(names, func(name string) bool { return strings.HasSuffix(name, "."+asked) }); i >= 0 {
+		return false, names[i]
 	}
 	return false, mail.NearestWord(asked, names)
 }

@@ -151,7 +151,7 @@ func TestEveryEventThereIsHasAType(t *testing.T) {
 func TestAMistypedTypeIsRecognised(t *testing.T) {
 	t.Parallel()
 	for asked, want := range map[string]string{"message.delivered": "ok", "message.*": "ok", "*": "ok", "message.deliverd": "message.delivered",
-		"mesage.*": "", "messages.bounced": "message.bounced", "nonsense": "", strings.Repeat("message.", 100): ""} {
+		"mesage.*": "", "delivered": "message.delivered", "Message.Bounced": "message.bounced", "messages.bounced": "message.bounced", "nonsense": "", strings.Repeat("message.", 100): ""} {
 		known, near := eventlog.Known(asked)
 		if known != (want == "ok") || !known && near != want {
 			t.Errorf("%s: known %v, near %q", asked, known, near)

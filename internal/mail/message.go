@@ -107,6 +107,7 @@ type Delivery struct {
 	LastReply    *Reply    // of the last attempt
 	LastReplyAt  time.Time // the end of the last attempt
 	LastHost     string
+	LastSource   string // where the last attempt left from
 	Bounce       *Bounce
 	Suppression  *SuppressedBy
 	AcceptedAt   time.Time

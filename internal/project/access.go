@@ -329,6 +329,9 @@ func (a *Access) keep(next, old *grant, generation uint64) {
 		return
 	}
 	if len(a.known) >= keysKept {
+		for _, g := range a.known {
+			a.forgotten = g.use.collect(a.forgotten)
+		}
 		clear(a.known)
 	}
 	a.known[next.hash] = next

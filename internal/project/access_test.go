@@ -289,6 +289,34 @@ func TestAStaleVersionChangesNothing(t *testing.T) {
 	}
 }
 
+func TestWhoNamesNoVersionIsNotOvertaken(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, project.AccessOptions{})
+	k, secret := h.mint(t, project.NewKey{Scopes: []string{"full"}})
+	by, _ := h.Authenticate(t.Context(), secret, local, h.now)
+	calls := 0
+	quicker := func() { // between reading and keeping
+		if calls++; calls > 1 {
+			return
+		}
+		if _, err := h.UpdateKey(t.Context(), by, k.ID, 0, func(k *project.Key) { k.MaxRecipients = 7 }); err != nil {
+			t.Error(err)
+		}
+		if _, err := h.UpdateProject(t.Context(), by, 0, func(s *project.Settings) { s.StrictFields = true }); err != nil {
+			t.Error(err)
+		}
+	}
+	got, err := h.UpdateKey(t.Context(), by, k.ID, 0, func(k *project.Key) { quicker(); k.Name = "b" })
+	if err != nil || got.Name != "b" || got.MaxRecipients != 7 || calls != 2 {
+		t.Errorf("%+v, %v after %d calls", got, err, calls)
+	}
+	calls = 0
+	p, err := h.UpdateProject(t.Context(), by, 0, func(s *project.Settings) { quicker(); s.DefaultFrom = "a@acme.test" })
+	if err != nil || p.Settings.DefaultFrom != "a@acme.test" || !p.Settings.StrictFields || calls != 2 {
+		t.Errorf("%+v, %v after %d calls", p.Settings, err, calls)
+	}
+}
+
 func TestBootstrapMakesWhatMustExistAndAgainNothing(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, project.AccessOptions{})

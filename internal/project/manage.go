@@ -124,8 +124,24 @@ func (a *Access) Key(ctx context.Context, by Principal, id string) (Key, error) 
 }
 
 // UpdateKey keeps what change made of the key. Nobody can give a key what they do not
-// have themselves. mail.ErrStale tells that it is not at ifVersion any more.
+// have themselves. mail.ErrStale tells that it is not at ifVersion any more; with 0 who was
+// overtaken changes what there is then. change may be called again.
 func (a *Access) UpdateKey(ctx context.Context, by Principal, id string, ifVersion int64, change func(*Key)) (Key, error) {
+	return unlessOvertaken(ifVersion, func() (Key, error) { return a.updateKey(ctx, by, id, ifVersion, change) })
+}
+
+// unlessOvertaken makes a change again when somebody else was quicker, unless the caller named
+// a version.
+func unlessOvertaken[T any](ifVersion int64, change func() (T, error)) (T, error) {
+	for try := 0; ; try++ {
+		kept, err := change()
+		if !errors.Is(err, mail.ErrStale) || ifVersion != 0 || try == 10 {
+			return kept, err
+		}
+	}
+}
+
+func (a *Access) updateKey(ctx context.Context, by Principal, id string, ifVersion int64, change func(*Key)) (Key, error) {
 	k, err := a.Key(ctx, by, id)
 	if err != nil {
 		return Key{}, err

@@ -342,6 +342,7 @@ func (s *Sessions) ChangePassword(ctx context.Context, by Session, old, password
 	}
 	u, err := s.o.Store.UserByName(ctx, by.UserName)
 	if err != nil {
+		s.attempts.giveBack(from.IP)
 		return err
 	}
 	fits, err := s.passwords.fits(ctx, u.Password, old)

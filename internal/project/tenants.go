@@ -52,11 +52,13 @@ func nameFault(message string) *mail.Error {
 // UpdateProject keeps what change made of the caller's project; faults are mail.Faults,
 // mail.ErrStale tells that it is not at ifVersion (0 = any) any more.
 func (a *Access) UpdateProject(ctx context.Context, by Principal, ifVersion int64, change func(*Settings)) (Project, error) {
-	p, err := a.store.ProjectByRow(ctx, by.Owner.Project)
-	if err != nil {
-		return Project{}, err
-	}
-	return a.keepProject(ctx, p, ifVersion, ProjectChange{Settings: change})
+	return unlessOvertaken(ifVersion, func() (Project, error) {
+		p, err := a.store.ProjectByRow(ctx, by.Owner.Project)
+		if err != nil {
+			return Project{}, err
+		}
+		return a.keepProject(ctx, p, ifVersion, ProjectChange{Settings: change})
+	})
 }
 
 // keepProject keeps a change; who has it in memory reads it anew.
@@ -121,11 +123,13 @@ func (a *Access) FindProject(ctx context.Context, ref string) (Project, error) {
 
 // ChangeProject keeps an operator's change of any project.
 func (a *Access) ChangeProject(ctx context.Context, ref string, ifVersion int64, c ProjectChange) (Project, error) {
-	p, err := a.FindProject(ctx, ref)
-	if err != nil {
-		return Project{}, err
-	}
-	return a.keepProject(ctx, p, ifVersion, c)
+	return unlessOvertaken(ifVersion, func() (Project, error) {
+		p, err := a.FindProject(ctx, ref)
+		if err != nil {
+			return Project{}, err
+		}
+		return a.keepProject(ctx, p, ifVersion, c)
+	})
 }
 
 // Suspend stops a project's sending: what it hands in is refused, on this node at once and
@@ -150,7 +154,7 @@ func (a *Access) Resume(ctx context.Context, ref string) (Project, error) {
 
 // alter changes a project whatever its version; who was overtaken looks again.
 func (a *Access) alter(ctx context.Context, ref string, change func(*Project)) (Project, error) {
-	for try := 0; ; try++ {
+	return unlessOvertaken(0, func() (Project, error) {
 		p, err := a.FindProject(ctx, ref)
 		if err != nil {
 			return Project{}, err
@@ -159,11 +163,8 @@ func (a *Access) alter(ctx context.Context, ref string, change func(*Project)) (
 		if change(&next); next.Suspended == p.Suspended && next.SuspendedReason == p.SuspendedReason {
 			return p, nil
 		}
-		kept, err := a.storeProject(ctx, p, next, p.Version)
-		if !errors.Is(err, mail.ErrStale) || try == 10 {
-			return kept, err
-		}
-	}
+		return a.storeProject(ctx, p, next, p.Version)
+	})
 }
 
 // DeleteProject takes a project away. It must be suspended, so that nothing comes in any

@@ -137,7 +137,7 @@ func (s *Service) judgeEvents(e *Endpoint) (faults mail.Faults) {
 		return mail.Faults{fault("events", "too_many", fmt.Sprintf("%d names are allowed; 'message.*' stands for all of a kind.", maxEvents))}
 	}
 	for i, name := range e.Events {
-		if f := judgeEvent(name); f != nil {
+		if f := TypeFault(name); f != nil {
 			f.Field, f.Pointer = fmt.Sprintf("events[%d]", i), fmt.Sprintf("#/events/%d", i)
 			faults = append(faults, f)
 		}

@@ -95,7 +95,7 @@ func (s *Service) Test(ctx context.Context, owner mail.Owner, id mail.ID, t mail
 	if t == "" {
 		t = mail.EventWebhookTest
 	}
-	if f := judgeEvent(string(t)); f != nil || strings.HasSuffix(string(t), "*") {
+	if f := TypeFault(string(t)); f != nil || strings.HasSuffix(string(t), "*") {
 		if f == nil {
 			f = fault("type", "invalid_value", "Name one type, such as 'message.delivered'.")
 		}

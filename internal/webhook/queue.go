@@ -31,7 +31,7 @@ type queue struct {
 
 	ready []Hook          // in the order they are due
 	holds map[int64]int64 // when they were opened (µs), by the positions of what is ready, under way, or being settled
-	gone  map[int64]bool  // settled while a page was read: it may still have them
+	gone  map[int64]int64 // likewise of those settled while a page was read: it may still have them
 	next  time.Time       // when the store has something due; zero: nothing known
 	dirty bool            // the store may have more that is due
 	reads bool            // a page is being read
@@ -127,11 +127,12 @@ func (q *queue) take(page []Hook, most int, now time.Time) (took int) {
 			break
 		}
 		opened, held := q.holds[h.Position]
-		switch {
-		case held && opened != h.CreatedAt.UnixMicro(): // again, while what came of it before is being recorded
+		settled, gone := q.gone[h.Position]
+		switch at := h.CreatedAt.UnixMicro(); {
+		case held && opened != at: // again, while what came of it before is being recorded
 			q.sooner(now.Add(reopenedLook))
-		case !held && !q.gone[h.Position]:
-			q.holds[h.Position] = h.CreatedAt.UnixMicro()
+		case !held && (!gone || settled != at): // what was settled may have been opened again
+			q.holds[h.Position] = at
 			q.ready = append(q.ready, h)
 			took++
 		}
@@ -162,13 +163,13 @@ func (q *queue) empty() int {
 
 // done lets go of a hook that was settled.
 func (q *queue) done(position int64) {
-	delete(q.holds, position)
 	if q.reads {
 		if q.gone == nil {
-			q.gone = map[int64]bool{}
+			q.gone = map[int64]int64{}
 		}
-		q.gone[position] = true
+		q.gone[position] = q.holds[position]
 	}
+	delete(q.holds, position)
 }
 
 // sooner has the queue looked at by a time.

@@ -35,7 +35,7 @@ func (r *Replay) judge() error {
 		return append(faults, fault("types", "too_many", fmt.Sprintf("%d names are allowed; 'message.*' stands for all of a kind.", maxEvents)))
 	}
 	for i, name := range r.Types {
-		if f := judgeEvent(name); f != nil {
+		if f := TypeFault(name); f != nil {
 			f.Field, f.Pointer = fmt.Sprintf("types[%d]", i), fmt.Sprintf("#/types/%d", i)
 			faults = append(faults, f)
 		}

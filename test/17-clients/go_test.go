@@ -51,6 +51,7 @@ func TestTheGoClientDoesEveryOperation(t *testing.T) {
 		}
 		t.Run("domains", func(t *testing.T) { t.Parallel(); domains(t, w, c) })
 	})
+	t.Run("clearing", func(t *testing.T) { clearing(t, c) })
 	if log := p.Log(); strings.Contains(log, "panic") {
 		t.Error("a panic is in the server's log")
 	}

@@ -7,7 +7,8 @@
 //	if sent := server.Sent(); len(sent) != 1 || sent[0].Message.Recipient != "ada@example.com" { … }
 //
 // It accepts messages, remembers them, keeps idempotency keys, and tells of each message
-// that it was delivered. Everything else is answered by [Server.Answer], or 404. Trouble is
+// that it was delivered: with the objects that the API's reference shows as examples.
+// Everything else is answered by [Server.Answer], or 404. Trouble is
 // made with it, too: an answer of 503, or [Server.Fail] for a connection that breaks.
 package postroadtest
 
@@ -20,7 +21,6 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"time"
 
 	postroad "github.com/postroad/postroad/clients/go"
 )
@@ -143,12 +143,31 @@ func (s *Server) RoundTrip(r *http.Request) (*http.Response, error) {
 	case ok && p.err != nil:
 		return nil, p.err
 	case !ok && r.Header.Get("Authorization") == "":
-		p = refusal(http.StatusUnauthorized, "missing_api_key", "The request has no API key.")
+		p = refused(http.StatusUnauthorized, "missing_api_key", "The request has no API key.")
 	case !ok:
 		p = s.serve(r, body)
 	}
+	if !ok {
+		p = finished(p, r, len(s.requests))
+	}
 	return answer(r, p, len(s.requests)), nil
 }
+
+// finished adds to an answer of our own what all the API's have.
+func finished(p planned, r *http.Request, n int) planned {
+	h := p.header.Clone()
+	if h == nil {
+		h = http.Header{}
+	}
+	h.Set("X-Should-Retry", "false")
+	p.header = h
+	if p.status >= 400 {
+		p.body = with(p.body, map[string]any{"request_id": requestID(n), "instance": r.URL.Path})
+	}
+	return p
+}
+
+func requestID(n int) string { return fmt.Sprintf("req_%026d", n) }
 
 // plan takes the first planned answer that fits.
 func (s *Server) plan(r *http.Request) (planned, bool) {
@@ -162,8 +181,8 @@ func (s *Server) plan(r *http.Request) (planned, bool) {
 }
 
 func answer(r *http.Request, p planned, n int) *http.Response {
-	h := http.Header{"Content-Type": {"application/json"}, "X-Request-Id": {fmt.Sprintf("req_%026d", n)}, "X-Ratelimit-Limit": {"1000"},
-		"X-Ratelimit-Remaining": {"999"}, "X-Ratelimit-Reset": {"60"}}
+	h := http.Header{"Content-Type": {"application/json"}, "X-Request-Id": {requestID(n)}, "X-Ratelimit-Limit": {"1000"}, "X-Ratelimit-Remaining": {"999"},
+		"X-Ratelimit-Reset": {"60"}, "Ratelimit-Policy": {`"default";q=1000;w=60`}, "Ratelimit": {`"default";r=999;t=60`}, "Server-Timing": {"total;dur=1"}}
 	for name, values := range p.header {
 		h[name] = values
 	}
@@ -171,9 +190,17 @@ func answer(r *http.Request, p planned, n int) *http.Response {
 		Header: h, Body: io.NopCloser(bytes.NewReader(p.body)), ContentLength: int64(len(p.body)), Request: r}
 }
 
-func refusal(status int, code, message string) planned {
-	body, _ := json.Marshal(map[string]any{"status": status, "code": code, "detail": message, "message": message, "title": message})
-	return planned{status: status, body: body, header: http.Header{"Content-Type": {"application/problem+json"}, "X-Should-Retry": {"false"}}}
+// refused is an answer to what cannot be done, as the API's problems are written.
+func refused(status int, code, message string, faults ...any) planned {
+	problem := map[string]any{"type": "http://postroad.invalid/docs/errors#" + code, "title": examples.Titles[code], "status": status, "code": code, "detail": message, "message": message}
+	if len(faults) > 0 {
+		problem["errors"] = faults
+	}
+	h := http.Header{"Content-Type": {"application/problem+json"}}
+	if status == http.StatusUnauthorized {
+		h.Set("WWW-Authenticate", "Bearer")
+	}
+	return planned{status: status, body: written(problem), header: h}
 }
 
 // serve is what it can do by itself.
@@ -187,82 +214,7 @@ func (s *Server) serve(r *http.Request, body []byte) planned {
 	case r.Method == http.MethodGet && strings.HasPrefix(path, "messages/"):
 		return s.look(strings.TrimPrefix(path, "messages/"))
 	}
-	return refusal(http.StatusNotFound, "not_found", "postroadtest has no answer for "+r.Method+" "+r.URL.Path+": plan one with Answer.")
-}
-
-// at is when everything happens here.
-var at = time.Date(2026, 4, 19, 14, 30, 0, 0, time.UTC)
-
-func (s *Server) send(key string, body []byte) planned {
-	if k, ok := s.once[key]; ok && key != "" {
-		if !bytes.Equal(k.body, body) {
-			return refusal(http.StatusUnprocessableEntity, "idempotency_key_reused", "The idempotency key was used with another request.")
-		}
-		return planned{status: http.StatusAccepted, body: k.answer, header: http.Header{"Idempotency-Replayed": {"true"}}}
-	}
-	var m postroad.Message
-	if err := json.Unmarshal(body, &m); err != nil {
-		return refusal(http.StatusBadRequest, "invalid_json", err.Error())
-	}
-	if m.Recipient == "" && len(m.To) == 0 {
-		return refusal(http.StatusUnprocessableEntity, "validation_failed", "1 field is invalid: recipient")
-	}
-	if key == "" {
-		key = m.Headers["Idempotency-Key"]
-	}
-	sent := Sent{fmt.Sprintf("msg_%026d", len(s.sent)+1), key, m}
-	s.sent = append(s.sent, sent)
-	text, _ := json.Marshal(map[string]any{"message_id": sent.MessageID, "object": "message", "status": "queued", "recipient": to(m), "created_at": at,
-		"from": m.From, "priority": "normal", "environment": "test", "superseded": []string{}, "warnings": []string{},
-		"links": map[string]string{"self": "/v1/messages/" + sent.MessageID, "events": "/v1/messages/" + sent.MessageID + "/events"}})
-	s.once[key] = kept{body, text}
-	return planned{status: http.StatusAccepted, body: text, header: http.Header{"Location": {"/v1/messages/" + sent.MessageID}}}
-}
-
-func to(m postroad.Message) string {
-	if m.Recipient == "" && len(m.To) > 0 {
-		return m.To[0]
-	}
-	return m.Recipient
-}
-
-func shown(m Sent) map[string]any {
-	return map[string]any{"message_id": m.MessageID, "object": "message", "status": "delivered", "recipient": to(m.Message), "subject": m.Message.Subject,
-		"created_at": at, "tags": m.Message.Tags, "idempotency_key": m.IdempotencyKey}
-}
-
-func (s *Server) list() planned {
-	rows := []any{}
-	for i := len(s.sent) - 1; i >= 0; i-- {
-		rows = append(rows, shown(s.sent[i]))
-	}
-	return listed(rows)
-}
-
-func listed(rows []any) planned {
-	text, _ := json.Marshal(map[string]any{"object": "list", "data": rows, "has_more": false, "next_cursor": nil})
-	return planned{status: http.StatusOK, body: text}
-}
-
-func (s *Server) look(rest string) planned {
-	id, what, _ := strings.Cut(rest, "/")
-	for _, m := range s.sent {
-		if m.MessageID != id {
-			continue
-		}
-		switch what {
-		case "":
-			text, _ := json.Marshal(shown(m))
-			return planned{status: http.StatusOK, body: text}
-		case "events":
-			var rows []any
-			for i, name := range []string{"queued", "accepted", "delivered"} {
-				rows = append(rows, map[string]any{"event_id": fmt.Sprintf("evt_%026d", i+1), "type": "message." + name, "sequence": i + 1, "at": at, "recipient": to(m.Message)})
-			}
-			return listed(rows)
-		}
-	}
-	return refusal(http.StatusNotFound, "message_not_found", "There is no such message in this project and environment.")
+	return refused(http.StatusNotFound, "not_found", "postroadtest has no answer for "+r.Method+" "+r.URL.Path+": plan one with Answer.")
 }
 
 // ErrReset is a connection that broke, for [Server.Fail].

@@ -6,7 +6,7 @@ import type {
 } from './input.js';
 import type { CallOptions } from './transport.js';
 import type {
-  Accepted, APIKey, CreatedAPIKey, DNSRecord, Domain, DomainHealth, Erasure, HealthReport, Job, MessageSummary, Project, RotatedKey, SandboxMessage,
+  Accepted, APIKey, CreatedAPIKey, DNSRecord, Domain, DomainHealth, Erasure, HealthReport, Job, MessageSummary, Project, RotatedKey, SandboxCleared, SandboxMessage,
   Suppression, SuppressionBatchResult, Template, TemplateDiff, TemplatePreview, TemplateValidation, TemplateVersion,
 } from './types.js';
 
@@ -337,9 +337,9 @@ export class Sandbox extends Resource {
     return this.c.get(path('sandbox', 'messages', id), undefined, options);
   }
 
-  /** Removes all that was captured. */
-  async clear(options?: CallOptions): Promise<void> {
-    return this.c.gone('/v1/sandbox/messages', options);
+  /** Removes all that was captured and has come to its end. */
+  async clear(options?: CallOptions): Promise<SandboxCleared> {
+    return this.c.del('/v1/sandbox/messages', options);
   }
 
   /** Waits until a message that fits was captured; not found when none comes in time. */

@@ -201,6 +201,7 @@ export interface Recipient {
     enhanced: string;
     text: string;
     mx_host: string;
+    at: string | null;
   } | null;
   /** Why it is not on its way. */
   waits_for: 'new' | 'scheduled' | 'retry' | 'lane_full' | 'throttled' | 'paused' | 'held' | 'rescued' | (string & {}) | null;
@@ -259,6 +260,8 @@ export interface MessageRecord {
     total: number | null;
   };
   attempts: number;
+  /** The way the last attempt took; null before the first. */
+  routing: { route_id: string | null; pool: string; source: string | null; policy_id: string | null; queue_id: string | null } | null;
   content: {
     available: boolean;
     until: string | null;
@@ -812,6 +815,13 @@ export interface Project {
   unverified_domains: 'reject' | 'warn' | (string & {});
   created_at: string;
   warnings?: Warning[];
+}
+
+/** How much was cleared. */
+export interface SandboxCleared {
+  object: 'sandbox_cleared';
+  /** Messages. */
+  deleted: number;
 }
 
 export interface SandboxMessage {

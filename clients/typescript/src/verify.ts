@@ -102,9 +102,38 @@ function forged(code: string, message: string, raw = ''): Error {
 /** For Fetch handlers: Hono (`c.req.raw`), Next.js route handlers, Deno, Bun, Workers. Reads the raw body itself. */
 export async function verifyRequest(request: Request, ...secrets: string[]): Promise<PostroadEvent> {
   if (request.bodyUsed) throw forged('parsed_body', 'the body was read already: verify first, then use the event');
-  const body = new Uint8Array(await request.arrayBuffer());
-  if (body.length > maxHook) throw forged('payload_too_large', 'a webhook has at most 1 MB');
-  return verifyWebhook(body, request.headers, ...secrets);
+  return verifyWebhook(await bounded(request.body ? chunks(request.body) : []), request.headers, ...secrets);
+}
+
+/** Reads what comes, at most 1 MB of it: anybody may post to an endpoint. */
+async function bounded(parts: AsyncIterable<unknown> | Iterable<unknown>): Promise<Uint8Array> {
+  let out = new Uint8Array(16 << 10);
+  let size = 0;
+  for await (const part of parts) {
+    const bytes = bytesOf(part);
+    if (size + bytes.length > maxHook) throw forged('payload_too_large', 'a webhook has at most 1 MB');
+    if (size + bytes.length > out.length) { // twice as much each time: parts of a byte each cost no more
+      const larger = new Uint8Array(Math.max(out.length * 2, size + bytes.length));
+      larger.set(out);
+      out = larger;
+    }
+    out.set(bytes, size);
+    size += bytes.length;
+  }
+  return out.subarray(0, size);
+}
+
+async function* chunks(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+  const reader = body.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    await reader.cancel().catch(() => undefined);
+  }
 }
 
 /** What is needed of node:http's request, and so of Express', Fastify's and Next.js' (pages). */
@@ -124,14 +153,7 @@ export async function verifyNodeRequest(request: NodeRequest, ...secrets: string
 /** Reads the body of a node:http request as it arrived, at most 1 MB of it. */
 export async function rawBody(request: NodeRequest): Promise<Uint8Array> {
   if (request.body !== undefined && request.body !== null) return bytesOf(request.body);
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  for await (const part of request) {
-    const bytes = bytesOf(part);
-    if ((size += bytes.length) > maxHook) throw forged('payload_too_large', 'a webhook has at most 1 MB');
-    parts.push(bytes);
-  }
-  return parts.reduce((all, part) => join(all, part), new Uint8Array());
+  return bounded(request);
 }
 
 /** What is needed of node:http's and Express' response. */

@@ -84,6 +84,25 @@ test('a Fetch request (Hono, Next.js route handlers)', async () => {
   await assert.rejects(verifyRequest(used, secret), (e: Error) => (e as SignatureError).code === 'parsed_body');
 });
 
+test('of a body that is too large no more is read than may be', async () => {
+  const bounds = { 'a megabyte in one part': 1 << 20, 'many small parts': 16 };
+  for (const [what, size] of Object.entries(bounds)) {
+    let given = 0;
+    const endless = new ReadableStream<Uint8Array>({ pull(c) { given += size; c.enqueue(new Uint8Array(size)); } });
+    const began = Date.now();
+    const request = new Request('https://app.test/hooks', { method: 'POST', body: endless, headers: sign('{}'), duplex: 'half' } as RequestInit);
+    await assert.rejects(verifyRequest(request, secret), (e: Error) => (e as SignatureError).code === 'payload_too_large', what);
+    assert.ok(given <= 4 << 20, `${what}: ${given} bytes were read`);
+    const node: NodeRequest = { headers: sign('{}'), async *[Symbol.asyncIterator]() { for (;;) yield new Uint8Array(size); } };
+    await assert.rejects(verifyNodeRequest(node, secret), (e: Error) => (e as SignatureError).code === 'payload_too_large', what);
+    assert.ok(Date.now() - began < 5000, `${what} took ${Date.now() - began} ms`);
+  }
+  const text = JSON.stringify({ id: 'evt_1', type: 'x', data: { long: 'é'.repeat(100_000) } });
+  const bytes = Buffer.from(text);
+  const slow: NodeRequest = { headers: sign(text), async *[Symbol.asyncIterator]() { for (let i = 0; i < bytes.length; i += 7) yield bytes.subarray(i, i + 7); } };
+  assert.equal((await verifyNodeRequest(slow, secret)).id, 'evt_1');
+});
+
 test('a node:http server, as Express has it', async () => {
   const seen: string[] = [];
   let fail = false;

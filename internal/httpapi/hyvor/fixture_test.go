@@ -215,7 +215,8 @@ func (s *script) given(words []string) {
 		}) == 0 {
 			s.t.Error("there was nothing to carry")
 		}
-	case "trouble": // the way in fails
+	case "trouble": // the way in fails, or contents cannot be read
+		s.h.reads.fail = map[string]error{"content": unavailable{}}[words[1]]
 		s.h.submits.fail = map[string]error{"store": unavailable{}, "ours": fmt.Errorf("a bug"), "nothing": nil}[words[1]]
 	default:
 		s.t.Fatalf("nothing called %q can be given", words[0])

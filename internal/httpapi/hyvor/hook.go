@@ -3,11 +3,13 @@ package hyvor
 import (
 	"context"
 	"errors"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/postroad/postroad/internal/archive"
 	"github.com/postroad/postroad/internal/eventlog"
@@ -90,6 +92,10 @@ type Format struct {
 		Find(ctx context.Context, project int64, ref string) (project.Domain, error)
 		Records(d project.Domain) []project.Record
 	}
+	// Suppressions finds one by its id, as the store does.
+	Suppressions interface {
+		Suppression(ctx context.Context, owner mail.Owner, id mail.ID) (mail.Suppression, error)
+	}
 }
 
 // Speaks tells whether there is a name for a type.
@@ -110,19 +116,38 @@ func (f *Format) Body(n *eventlog.Entry, e *webhook.Endpoint) ([]byte, error) {
 	defer cancel()
 	name := nameOf(&n.Event)
 	var payload any
+	var addresses []string
 	var err error
 	switch {
 	case strings.HasPrefix(name, "send."):
-		payload, err = f.aboutSend(ctx, n, e)
+		payload, addresses, err = f.aboutSend(ctx, n, e)
 	case strings.HasPrefix(name, "suppression."):
-		payload = suppressionPayload{suppressionOfEvent(n)}
+		payload, err = suppressionOfEvent(n)
 	case strings.HasPrefix(name, "domain."):
 		payload, err = f.aboutDomain(ctx, n)
 	}
 	if err != nil || payload == nil {
 		return nil, err
 	}
-	return json.Marshal(hookOut{name, payload}, json.Deterministic(true))
+	body, err := json.Marshal(hookOut{name, payload}, json.Deterministic(true))
+	if err == nil && slices.Contains(e.Redact, "recipient") {
+		body = withoutAddresses(body, append(addresses, n.Detail.Recipient))
+	}
+	return body, err
+}
+
+// withoutAddresses hides addresses wherever a body has them: replies and conversations name
+// them too.
+func withoutAddresses(body []byte, addresses []string) []byte {
+	for _, address := range addresses {
+		quoted, err := jsontext.AppendQuote(nil, address)
+		if err != nil || address == "" {
+			continue
+		}
+		as := regexp.MustCompile(`(?i)` + regexp.QuoteMeta(string(quoted[1:len(quoted)-1])))
+		body = as.ReplaceAllLiteral(body, []byte(webhook.Redacted))
+	}
+	return body
 }
 
 type hookOut struct {
@@ -166,16 +191,17 @@ type complaintOut struct {
 }
 
 // aboutSend tells of a recipient, as it was by this event; the rest of the send is as it is.
-func (f *Format) aboutSend(ctx context.Context, n *eventlog.Entry, e *webhook.Endpoint) (any, error) {
+// It also gives the addresses that the send is about.
+func (f *Format) aboutSend(ctx context.Context, n *eventlog.Entry, e *webhook.Endpoint) (payload any, addresses []string, err error) {
 	if n.Message == nil || n.Delivery == nil {
-		return nil, nil // retention was faster
+		return nil, nil, nil // retention was faster
 	}
 	r, err := f.Archive.Find(ctx, n.Owner, n.Message.ID.Text(mail.PrefixMessage))
 	if errors.Is(err, mail.ErrNotFound) { // an example
 		r, err = &archive.Record{Message: *n.Message, Deliveries: []mail.Delivery{*n.Delivery}}, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	p := sendPayload{Send: sendOf(r), Recipient: recipientOf(n.Delivery)}
 	p.Recipient.Status = statusByEvent(n)
@@ -188,18 +214,22 @@ func (f *Format) aboutSend(ctx context.Context, n *eventlog.Entry, e *webhook.En
 		}
 	}
 	p.Send.Status = overall(p.Send.Recipients)
+	for i := range r.Deliveries {
+		addresses = append(addresses, r.Deliveries[i].Address)
+	}
 	redact(&p, e.Redact)
 	switch n.Type {
 	case mail.EventComplained:
-		return complaintPayload{p, complaintOut{n.Detail.Summary, n.Detail.FeedbackType}}, nil
+		return complaintPayload{p, complaintOut{n.Detail.Summary, n.Detail.FeedbackType}}, addresses, nil
 	case mail.EventSuppressed:
-		return suppressedPayload{p, suppressionOfDelivery(n)}, nil
+		s, err := f.suppressing(ctx, n)
+		return suppressedPayload{p, s}, addresses, err
 	}
 	attempt, err := f.attempt(ctx, r, n)
 	if err != nil || p.Recipient.Status != statusBounced {
-		return attemptPayload{p, attempt}, err
+		return attemptPayload{p, attempt}, addresses, err
 	}
-	return bouncePayload{attemptPayload{p, attempt}, bounceOf(n)}, nil
+	return bouncePayload{attemptPayload{p, attempt}, bounceOf(n)}, addresses, nil
 }
 
 func statusByEvent(n *eventlog.Entry) string {
@@ -259,20 +289,42 @@ type suppressionPayload struct {
 }
 
 // suppressionOfEvent is a suppression as an event tells of it.
-func suppressionOfEvent(n *eventlog.Entry) suppressionOut {
+func suppressionOfEvent(n *eventlog.Entry) (p suppressionPayload, err error) {
 	s := mail.Suppression{Row: eventlog.RowOf(&n.Event), Address: n.Detail.Recipient, Reason: n.Detail.Reason, CreatedAt: n.At}
 	if d := n.Detail.Suppression; d != nil {
 		s.Kind, s.CreatedAt = d.Kind, d.Since
 	}
-	return suppressionOf(&s)
+	if len(n.Detail.Facts) > 0 {
+		var said struct {
+			Detail string `json:"detail"`
+			Note   string `json:"note"`
+		}
+		if err := json.Unmarshal(n.Detail.Facts, &said); err != nil {
+			return p, err
+		}
+		s.Detail, s.Note = said.Detail, said.Note
+	}
+	return suppressionPayload{suppressionOf(&s)}, nil
 }
 
-func suppressionOfDelivery(n *eventlog.Entry) suppressionOut {
+// suppressing is what kept a recipient from being written to, as far as it is still known:
+// one that was lifted meanwhile, and the sandbox's own, have no number.
+func (f *Format) suppressing(ctx context.Context, n *eventlog.Entry) (suppressionOut, error) {
 	s := mail.Suppression{Address: mail.FoldAddress(n.Delivery.Address), CreatedAt: n.At}
-	if d := n.Detail.Suppression; d != nil {
-		s.Reason, s.Kind, s.CreatedAt = d.Reason, d.Kind, d.Since
+	d := n.Detail.Suppression
+	if d == nil {
+		return suppressionOf(&s), nil
 	}
-	return suppressionOf(&s)
+	s.Reason, s.Kind, s.CreatedAt = d.Reason, d.Kind, d.Since
+	if id, err := mail.ParseID(mail.PrefixSuppression, d.Public); err == nil {
+		switch kept, err := f.Suppressions.Suppression(ctx, n.Owner, id); {
+		case err == nil:
+			s = kept
+		case !errors.Is(err, mail.ErrNotFound):
+			return suppressionOut{}, err
+		}
+	}
+	return suppressionOf(&s), nil
 }
 
 type domainPayload struct {

@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/postroad/postroad/internal/eventlog"
 	"github.com/postroad/postroad/internal/httpapi/hyvor"
 	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/webhook"
@@ -96,9 +97,9 @@ func TestEveryEventOfASendIsToldInItsOwnWords(t *testing.T) {
 	}
 	s := &script{t: t, h: h, vars: map[string]string{}}
 	s.given(strings.Fields("suppress gone@example.org hard_bounce 550 no such user"))
-	h.gets(t, map[string]string{"suppression.created": `{"suppression":{"id":` + s.vars["suppression:gone@example.org"] + `,"created_at":"<int>","email":"gone@example.org","reason":"bounce","description":"hard_bounce"}}`})
+	h.gets(t, map[string]string{"suppression.created": `{"suppression":{"id":` + s.vars["suppression:gone@example.org"] + `,"created_at":"<int>","email":"gone@example.org","reason":"bounce","description":"hard_bounce: 550 no such user"}}`})
 	h.must(200, "", liveKey, "POST", "/api/console/sends", strings.ReplaceAll(plainSend, "ada@", "gone@"))
-	h.gets(t, map[string]string{"send.recipient.suppressed": `{"send":` + sendPattern + `,"recipient":{"…":1,"status":"suppressed"},"suppression":{"…":1,"email":"gone@example.org","reason":"bounce"}}`})
+	h.gets(t, map[string]string{"send.recipient.suppressed": `{"send":` + sendPattern + `,"recipient":{"…":1,"status":"suppressed"},"suppression":{"id":` + s.vars["suppression:gone@example.org"] + `,"created_at":"<int>","email":"gone@example.org","reason":"bounce","description":"hard_bounce: 550 no such user"}}`})
 }
 
 // An endpoint that named failures is not told of refusals, though both are bounces here.
@@ -140,7 +141,7 @@ func TestDomainsAndSuppressionsAreToldOf(t *testing.T) {
 func TestComplaintsAndLateBouncesAreToldOf(t *testing.T) {
 	t.Parallel()
 	h := build(t, hyvor.Bounds{})
-	f := &hyvor.Format{Archive: h.hooksArchive(), Domains: h.domains}
+	f := &hyvor.Format{Archive: h.hooksArchive(), Domains: h.domains, Suppressions: h.store}
 	h.must(200, "", liveKey, "POST", "/api/console/sends", plainSend)
 	h.carry(always(taken))
 	entry := h.lastEntry()
@@ -148,6 +149,35 @@ func TestComplaintsAndLateBouncesAreToldOf(t *testing.T) {
 	matches(t, f, entry, `{"event":"send.recipient.complained","payload":{"send":`+sendPattern+`,"recipient":{"…":1,"status":"complained"},"complaint":{"text":"Reported as spam","feedback_type":"abuse"}}}`)
 	entry.Type, entry.Detail = mail.EventBounced, mail.Detail{Bounce: &mail.Bounce{Type: "hard", Reason: "report", Reply: &mail.Reply{Enhanced: "5.1.1", Text: "unknown user"}}}
 	matches(t, f, entry, `{"event":"send.recipient.bounced","payload":{"send":`+sendPattern+`,"recipient":{"…":1,"status":"bounced"},"attempt":null,"bounce":{"text":"unknown user","status":"5.1.1"}}}`)
+}
+
+// An endpoint that is not to know recipients finds their addresses nowhere: neither in what a
+// site said nor in the conversation with it.
+func TestRedactedAddressesStandNowhere(t *testing.T) {
+	t.Parallel()
+	h := build(t, hyvor.Bounds{})
+	f := &hyvor.Format{Archive: h.hooksArchive(), Domains: h.domains, Suppressions: h.store}
+	says := refused
+	says.reply.Text = "5.1.1 <ADA@example.org>: no such user"
+	h.must(200, "", liveKey, "POST", "/api/console/sends", plainSend)
+	h.carry(always(says))
+	bounced := h.lastEntry()
+	(&script{t: t, h: h, vars: map[string]string{}}).given(strings.Fields("suppress ada@example.org hard_bounce 550 ada@example.org is gone"))
+	h.must(200, "", liveKey, "POST", "/api/console/sends", plainSend)
+	suppressed := h.lastEntry()
+	created := *suppressed
+	created.Type, created.Message, created.Delivery = mail.EventSuppressionCreated, nil, nil
+	created.Detail = mail.Detail{Recipient: "ada@example.org", Reason: "bounce of ada@example.org"}
+	for _, n := range []*eventlog.Entry{bounced, suppressed, &created} {
+		plain, err := f.Body(n, &webhook.Endpoint{Format: webhook.FormatHyvor})
+		if err != nil || !strings.Contains(strings.ToLower(string(plain)), "ada@example.org") {
+			t.Fatalf("%v: %s", err, plain)
+		}
+		body, err := f.Body(n, &webhook.Endpoint{Format: webhook.FormatHyvor, Redact: []string{"recipient"}})
+		if err != nil || len(body) == 0 || strings.Contains(strings.ToLower(string(body)), "ada@example.org") {
+			t.Errorf("%v: %s", err, body)
+		}
+	}
 }
 
 func TestDeliveriesOfHooksAreShownWithWhatCameBack(t *testing.T) {

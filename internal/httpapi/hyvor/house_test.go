@@ -46,6 +46,7 @@ type house struct {
 	domains *project.Domains
 	dns     *dnstest.Server
 	submits *recorder
+	reads   *reads
 	hooks   *webhook.Service
 	posts   *receiver
 	limits  *project.Limits
@@ -97,6 +98,19 @@ func (r *recorder) Submit(ctx context.Context, who project.Principal, in *submit
 	return r.Service.Submit(ctx, who, in)
 }
 
+// reads is the archive, and a disk that may fail.
+type reads struct {
+	*archive.Service
+	fail error // why contents cannot be read
+}
+
+func (r *reads) Copy(ctx context.Context, m *archive.Record) (mail.Content, error) {
+	if r.fail != nil {
+		return nil, r.fail
+	}
+	return r.Service.Copy(ctx, m)
+}
+
 // build makes a house; the domain acme.test is registered and verified.
 func build(t testing.TB, bounds hyvor.Bounds) *house {
 	t.Helper()
@@ -128,12 +142,13 @@ func build(t testing.TB, bounds hyvor.Bounds) *house {
 	h.submits = &recorder{Service: submit.NewService(submit.Options{Store: h.store, Domains: h.domains, Renderer: render.New(render.NoTemplates{}), Now: h.clock})}
 	reading := archive.NewService(h.store, nil)
 	reading.Now = h.clock
+	h.reads = &reads{Service: reading}
 	h.posts = &receiver{answer: func(webhook.Request) (int, string) { return 200, "" }, got: make(chan webhook.Request, 1000)}
 	h.hooks = webhook.New(webhook.Options{Store: h.store, Log: h.store, Memory: h.store, Poster: h.posts, Ring: ring, Wake: h.store.Wake, Node: "test", Now: h.clock,
 		Formats: map[string]webhook.Format{webhook.FormatStandard: webhook.Standard{BaseURL: "https://mail.acme.test"},
-			webhook.FormatHyvor: &hyvor.Format{Archive: archive.NewService(h.store, nil), Domains: h.domains}}})
+			webhook.FormatHyvor: &hyvor.Format{Archive: archive.NewService(h.store, nil), Domains: h.domains, Suppressions: h.store}}})
 	h.Handler = hyvor.New(hyvor.Options{Door: httpapi.New(httpapi.Options{Access: h.access, Pressure: h.pressed, Memory: h.store, PublicURL: "https://mail.acme.test", Now: h.clock}),
-		Access: h.access, Limits: limits, Submitter: h.submits, Archive: reading, Orders: h.store, Domains: h.domains,
+		Access: h.access, Limits: limits, Submitter: h.submits, Archive: h.reads, Orders: h.store, Domains: h.domains,
 		Suppressions: feedback.NewService(h.store, h.clock), Webhooks: h.hooks, Store: h.store, Bounds: bounds})
 	h.domain("acme.test", project.DomainVerified)
 	return h

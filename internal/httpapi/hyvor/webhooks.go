@@ -235,8 +235,8 @@ func (a *API) listHookDeliveries(c *httpapi.Call) (any, error) {
 		if before, err = strconv.ParseInt(v, 10, 64); err != nil || before <= 0 {
 			return nil, invalid("before_id", textInt)
 		}
-		find.After = before>>endpointBits + 1 // of the same event there may be more
-		find.Limit = min(limit+webhook.MaxEndpoints, pageMost)
+		find.After = before>>endpointBits + 1     // of the same event there may be more
+		find.Limit = limit + webhook.MaxEndpoints // so that the page is full when they are left out
 	}
 	out := []hookDeliveryOut{}
 	if limit == 0 {

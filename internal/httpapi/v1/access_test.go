@@ -131,7 +131,7 @@ func TestProjectsAreManagedByTheOperator(t *testing.T) {
 		t.Fatal(err)
 	}
 	live := env(false)
-	_, key, err := h.access.CreateKey(t.Context(), project.NewKey{Project: &p, Name: "k", Env: &live, Scopes: []string{"*"}}, nil, nil)
+	_, key, err := h.access.CreateKey(t.Context(), project.NewKey{Project: &p, Name: "k", Env: &live, Scopes: []string{"*", "instance.write"}}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,5 +53,9 @@ func refuseLink(c *httpapi.Call, status int, code, text string) {
 		c.Fail(&mail.Error{Code: code, Status: status, Message: text})
 		return
 	}
-	c.Page(status, "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>File not available</title>\n<h1>File not available</h1>\n<p>"+html.EscapeString(text)+"</p>\n</html>\n")
+	c.Page(status, "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>File not available</title>"+
+		"<style>"+linkStyle+"</style></head>\n<body><main><h1>File not available</h1><p>"+html.EscapeString(text)+"</p></main></body></html>\n")
 }
+
+// linkStyle is the look of the pages that links in mail lead to (package links).
+const linkStyle = `:root{color-scheme:light dark}body{font:1.1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:12vh auto;padding:0 1.25rem}h1{font-size:1.5rem}`

@@ -23,7 +23,7 @@ func TestAMessageTellsItsStory(t *testing.T) {
 
 	m := h.ask(testKey, "GET", self, "").is(200, "")
 	for pointer, want := range map[string]string{"/status": "delivered", "/recipient": "ada@example.com", "/recipients/0/name": "Ada", "/recipients/0/status": "delivered",
-		"/recipients/0/site": "sandbox", "/recipients/0/attempts": "1", "/recipients/0/next_attempt_at": "null", "/recipients/0/last_reply/code": "250",
+		"/recipients/0/site": "sandbox", "/recipients/0/attempts": "1", "/recipients/0/last_reply/at": "2026-04-19T14:30:00.812Z", "/routing/pool": "sandbox", "/routing/source": "null", "/routing/route_id": "null", "/recipients/0/next_attempt_at": "null", "/recipients/0/last_reply/code": "250",
 		"/recipients/0/delivered_at": "2026-04-19T14:30:00.800Z", "/recipients/0/waits_for": "null", "/recipients/0/bounce": "null",
 		"/from/email": "onboarding@sandbox.test", "/reply_to/0/email": "help@acme.test", "/template": "null", "/headers/X-Entity-Ref": "42", "/via": "api",
 		"/attachments/0/filename": "a b.txt", "/attachments/0/size_bytes": "5", "/environment": "test", "/batch_id": "null", "/topic": "null", "/tags": "[]", "/metadata": "{}",

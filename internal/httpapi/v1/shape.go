@@ -152,6 +152,37 @@ type contentState struct {
 	Until     time.Time `json:"until"`
 }
 
+// routingOut is the way the last attempt took; rules, policies and queues of the caller's own
+// are for later, so they are null.
+type routingOut struct {
+	Route  *string `json:"route_id"`
+	Pool   string  `json:"pool"`
+	Source *string `json:"source"`
+	Policy *string `json:"policy_id"`
+	Queue  *string `json:"queue_id"`
+}
+
+// routingOf is null until something was tried. Captured mail has no source: it leaves by none.
+func routingOf(r *archive.Record) *routingOut {
+	out := routingOut{Pool: "main"}
+	if r.Message.Owner.Env == mail.Test {
+		out.Pool = "sandbox"
+	}
+	tried := false
+	for i := range r.Deliveries {
+		if d := &r.Deliveries[i]; d.LastReply != nil || d.LastSource != "" {
+			tried = true
+			if out.Source == nil {
+				out.Source = orNull(d.LastSource)
+			}
+		}
+	}
+	if !tried {
+		return nil
+	}
+	return &out
+}
+
 // messageOut is §3.5.
 type messageOut struct {
 	ID             string            `json:"message_id"`
@@ -188,6 +219,7 @@ type messageOut struct {
 	ExpiresAt      time.Time         `json:"expires_at"`
 	Latency        latencyOut        `json:"latency_ms"`
 	Attempts       int               `json:"attempts"`
+	Routing        *routingOut       `json:"routing"`
 	Content        contentState      `json:"content"`
 	Actions        archive.Actions   `json:"actions"`
 	Erased         bool              `json:"erased,omitzero"`
@@ -204,7 +236,7 @@ func messageOf(r *archive.Record) messageOut {
 		SupersededBy: orNull(m.SupersededBy.Text(mail.PrefixMessage)), Batch: orNull(m.Batch.Text(mail.PrefixBatch)),
 		ResentFrom: orNull(m.ResentFrom.Text(mail.PrefixMessage)), CreatedAt: m.CreatedAt, QueuedAt: t.Queued, AcceptedAt: t.Accepted,
 		FirstAttemptAt: t.FirstAttempt, CompletedAt: t.Completed, ScheduledTime: m.ScheduledAt, ExpiresAt: m.ExpiresAt,
-		Latency: latencyOf(t), Attempts: r.Attempts, Content: contentState{r.HasContent, r.ContentUntil}, Actions: r.Actions(),
+		Latency: latencyOf(t), Attempts: r.Attempts, Routing: routingOf(r), Content: contentState{r.HasContent, r.ContentUntil}, Actions: r.Actions(),
 		Erased: m.Erased,
 	}
 	if m.KeyID != "" {

@@ -177,6 +177,7 @@ type lastTry struct {
 	Outcome mail.Outcome `json:"outcome"`
 	At      int64        `json:"at"`
 	Micros  int64        `json:"us"`
+	Source  string       `json:"source"` // where it left from
 }
 
 func readState(text []byte) (state, error) {
@@ -259,7 +260,7 @@ func (r *deliveryRow) decode(message mail.ID) (*mail.Delivery, error) {
 	}
 	last = lastTry{}
 	err = read("the last attempt", r.attempt, &last)
-	d.LastReply, d.LastHost = last.Reply, last.Host
+	d.LastReply, d.LastHost, d.LastSource = last.Reply, last.Host, last.Source
 	if last.At != 0 {
 		d.LastReplyAt = fromMicros(last.At + last.Micros)
 	}
