@@ -152,6 +152,13 @@ export const examples = {
     "reply_to": [],
     "resent_from": null,
     "rfc_message_id": "\u003c019da625-fa40-752e-89a7-834df2a74de4@acme.test\u003e",
+    "routing": {
+      "policy_id": null,
+      "pool": "main",
+      "queue_id": null,
+      "route_id": null,
+      "source": "192.0.2.10"
+    },
     "scheduled_time": null,
     "size_bytes": 18234,
     "status": "delivered",
