@@ -140,7 +140,7 @@ func TestChunksDoNotHoldTheirPlaceForEver(t *testing.T) {
 				}
 				last = reply
 			}
-			if took := time.Since(began); !strings.HasPrefix(last, "421 4.4.2 ") || took > 2*time.Second {
+			if took := time.Since(began); !strings.HasPrefix(last, "421 4.4.2 ") || took > 10*time.Second {
 				t.Errorf("after %v: %q", took, last)
 			}
 		})
@@ -191,7 +191,7 @@ func TestAHandshakeThatNeverEndsIsNotWaitedFor(t *testing.T) {
 	h.Shutdown(ctx)
 	second.wantEnd()
 	third.want("421 4.3.2")
-	if took := time.Since(began); took > 2*time.Second {
+	if took := time.Since(began); took > 9*time.Second {
 		t.Errorf("took %v", took)
 	}
 }

@@ -271,7 +271,7 @@ func TestManyInlineFilesOfOneIdCostLittle(t *testing.T) {
 	if _, err := r.Raw.Fingerprint(); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(began); took > 3*time.Second {
+	if took := time.Since(began); took > 6*time.Second {
 		t.Errorf("took %v", took)
 	}
 }
@@ -292,7 +292,7 @@ func TestManyMetadataFieldsCostLittle(t *testing.T) {
 	if _, err := w.SubmitRaw(t.Context(), w.who, r); err == nil {
 		t.Error("so much metadata was accepted")
 	}
-	if took := time.Since(began); took > time.Second {
+	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("took %v", took)
 	}
 }
