@@ -66,13 +66,5 @@ func (a *API) listAudit(c *httpapi.Call) {
 		q.Project, q.TestOnly = 0, false
 	}
 	entries, err := a.o.Audit.AuditEntries(c.Context(), q)
-	if err != nil {
-		c.Fail(err)
-		return
-	}
-	out := make([]auditOut, len(entries))
-	for i := range entries {
-		out[i] = auditOf(&entries[i])
-	}
-	page(a, l, out, func(e *auditOut) int64 { return e.row })
+	pageOf(a, l, entries, err, auditOf, func(e *auditOut) int64 { return e.row })
 }

@@ -66,14 +66,11 @@ func (a *API) order(c *httpapi.Call, fields []string, each func(*form, string, v
 	if !ok {
 		return
 	}
-	turn, ok := f.begin()
+	turn, ok := f.start()
 	if !ok {
 		return
 	}
 	defer turn.Leave()
-	if f.failed() {
-		return
-	}
 	r, ok := a.find(c)
 	if !ok {
 		return

@@ -36,14 +36,11 @@ func (a *API) rotateDKIM(c *httpapi.Call) {
 	if !ok {
 		return
 	}
-	turn, ok := f.begin()
+	turn, ok := f.start()
 	if !ok {
 		return
 	}
 	defer turn.Leave()
-	if f.failed() {
-		return
-	}
 	requestID, warnings := c.RequestID, f.allWarnings()
 	tell := func(d project.Domain, k project.DKIMKey) mail.Answer {
 		return a.rotatedAnswer(turn.Once, &d, &k, requestID, warnings)

@@ -88,14 +88,11 @@ func (a *API) createDomain(c *httpapi.Call) {
 	if !ok {
 		return
 	}
-	turn, ok := f.begin()
+	turn, ok := f.start()
 	if !ok {
 		return
 	}
 	defer turn.Leave()
-	if f.failed() {
-		return
-	}
 	requestID, warnings := c.RequestID, f.allWarnings()
 	tell := func(d project.Domain) mail.Answer { return a.domainAnswer(turn.Once, d, requestID, warnings) }
 	d, err := a.o.Domains.Create(c.Context(), c.Who.Owner.Project, n, turn.Once, tell)

@@ -78,6 +78,17 @@ func (f *form) begin() (httpapi.Turn, bool) {
 	return f.c.Begin(f.c.R.Method+" "+f.c.R.URL.Path, f.key, print)
 }
 
+// start is begin where nothing is left to look at before the work: faults are answered,
+// and then there is no turn to leave. False: it has answered.
+func (f *form) start() (httpapi.Turn, bool) {
+	turn, ok := f.begin()
+	if !ok || !f.failed() {
+		return turn, ok
+	}
+	turn.Leave()
+	return httpapi.Turn{}, false
+}
+
 // failed answers the faults found, if there are any.
 func (f *form) failed() bool {
 	if len(f.faults) > 0 {

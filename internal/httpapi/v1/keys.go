@@ -90,14 +90,11 @@ func (a *API) createKey(c *httpapi.Call) {
 	if !ok {
 		return
 	}
-	turn, ok := f.begin()
+	turn, ok := f.start()
 	if !ok {
 		return
 	}
 	defer turn.Leave()
-	if f.failed() {
-		return
-	}
 	requestID, warnings := c.RequestID, f.allWarnings()
 	k, secret, err := a.o.Access.CreateKey(c.Context(), n, turn.Once, func(k project.Key, _ string) mail.Answer {
 		return keptKeyAnswer(turn.Once, k, requestID)

@@ -166,6 +166,20 @@ func page[T any](a *API, l *listing, data []T, row func(*T) int64) {
 	give(l.c, http.StatusOK, out)
 }
 
+// pageOf is page of what a store gave, each entry in the shape it is shown in; or the
+// store's error.
+func pageOf[In, Out any](a *API, l *listing, all []In, err error, shape func(*In) Out, row func(*Out) int64) {
+	if err != nil {
+		l.c.Fail(err)
+		return
+	}
+	out := make([]Out, len(all))
+	for i := range all {
+		out[i] = shape(&all[i])
+	}
+	page(a, l, out, row)
+}
+
 // next makes the cursor of a list that goes on behind a row, and its Link header.
 func (a *API) next(l *listing, row int64) *string {
 	cursor := a.cursors.make(l.scope, row, l.now)

@@ -25,15 +25,8 @@ func (a *API) listMessages(c *httpapi.Call) {
 		return
 	}
 	records, err := a.o.Archive.List(c.Context(), q)
-	if err != nil {
-		c.Fail(err)
-		return
-	}
-	rows := make([]listedMessage, len(records))
-	for i := range records {
-		rows[i] = listedOf(&records[i], strings.Contains(l.text("include"), "recipients"))
-	}
-	page(a, l, rows, func(m *listedMessage) int64 { return m.row })
+	withRecipients := strings.Contains(l.text("include"), "recipients")
+	pageOf(a, l, records, err, func(r *archive.Record) listedMessage { return listedOf(r, withRecipients) }, func(m *listedMessage) int64 { return m.row })
 }
 
 // messageQuery reads the filters.

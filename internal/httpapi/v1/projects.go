@@ -133,14 +133,11 @@ func (a *API) suspendProject(c *httpapi.Call) {
 	if !ok {
 		return
 	}
-	turn, ok := f.begin()
+	turn, ok := f.start()
 	if !ok {
 		return
 	}
 	defer turn.Leave()
-	if f.failed() {
-		return
-	}
 	p, err := a.o.Access.Suspend(c.Context(), c.Param(0), reason)
 	a.answerProject(c, p, err, f.allWarnings())
 }
@@ -150,14 +147,11 @@ func (a *API) resumeProject(c *httpapi.Call) {
 	if !ok {
 		return
 	}
-	turn, ok := f.begin()
+	turn, ok := f.start()
 	if !ok {
 		return
 	}
 	defer turn.Leave()
-	if f.failed() {
-		return
-	}
 	p, err := a.o.Access.Resume(c.Context(), c.Param(0))
 	a.answerProject(c, p, err, f.allWarnings())
 }

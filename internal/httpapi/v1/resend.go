@@ -29,14 +29,11 @@ func (a *API) resend(c *httpapi.Call) {
 	if !ok {
 		return
 	}
-	turn, ok := f.begin()
+	turn, ok := f.start()
 	if !ok {
 		return
 	}
 	defer turn.Leave()
-	if f.failed() {
-		return
-	}
 	record, ok := a.find(c)
 	if !ok {
 		return

@@ -41,14 +41,11 @@ func (a *API) rotateKey(c *httpapi.Call) {
 	if !ok {
 		return
 	}
-	turn, ok := f.begin()
+	turn, ok := f.start()
 	if !ok {
 		return
 	}
 	defer turn.Leave()
-	if f.failed() {
-		return
-	}
 	requestID := c.RequestID
 	made, err := a.o.Access.RotateKey(c.Context(), c.Who, r, turn.Once, func(r project.RotatedKey) mail.Answer {
 		return keptRotation(turn.Once, r, requestID)

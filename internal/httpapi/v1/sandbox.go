@@ -56,15 +56,7 @@ func (a *API) listSandbox(c *httpapi.Call) {
 		return
 	}
 	records, err := a.o.Archive.List(c.Context(), q)
-	if err != nil {
-		c.Fail(err)
-		return
-	}
-	rows := make([]listedMessage, len(records))
-	for i := range records {
-		rows[i] = listedOf(&records[i], true)
-	}
-	page(a, l, rows, func(m *listedMessage) int64 { return m.row })
+	pageOf(a, l, records, err, func(r *archive.Record) listedMessage { return listedOf(r, true) }, func(m *listedMessage) int64 { return m.row })
 }
 
 type clearedOut struct {

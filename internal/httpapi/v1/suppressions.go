@@ -184,15 +184,7 @@ func (a *API) listKind(c *httpapi.Call, kind string) {
 		return
 	}
 	found, err := a.o.Suppressions.List(c.Context(), q)
-	if err != nil {
-		c.Fail(err)
-		return
-	}
-	out := make([]suppressionOut, len(found))
-	for i := range found {
-		out[i] = suppressionShape(&found[i])
-	}
-	page(a, l, out, func(s *suppressionOut) int64 { return s.row })
+	pageOf(a, l, found, err, suppressionShape, func(s *suppressionOut) int64 { return s.row })
 }
 
 func (a *API) getSuppression(c *httpapi.Call) {

@@ -16,14 +16,11 @@ import (
 type publish func(ctx context.Context, project int64, ref string, p render.Publication, once *mail.Once, answer render.Published) (render.Template, render.Version, []mail.Warning, error)
 
 func (a *API) publication(c *httpapi.Call, f *form, p render.Publication, do publish) {
-	turn, ok := f.begin()
+	turn, ok := f.start()
 	if !ok {
 		return
 	}
 	defer turn.Leave()
-	if f.failed() {
-		return
-	}
 	requestID, noted := c.RequestID, f.allWarnings()
 	tell := func(t render.Template, v *render.Version, warnings []mail.Warning) mail.Answer {
 		out := fullTemplateOf(&t)
@@ -256,14 +253,11 @@ func (a *API) testSend(c *httpapi.Call) {
 		return
 	}
 	f.faults, f.unknown, f.warnings = append(f.faults, s.faults...), append(f.unknown, s.unknown...), append(f.warnings, s.warnings...)
-	turn, ok := f.begin()
+	turn, ok := f.start()
 	if !ok {
 		return
 	}
 	defer turn.Leave()
-	if f.failed() {
-		return
-	}
 	template, ok := a.findTemplate(c)
 	if !ok {
 		return

@@ -93,14 +93,11 @@ func (a *API) createTemplate(c *httpapi.Call) {
 	if !ok {
 		return
 	}
-	turn, ok := f.begin()
+	turn, ok := f.start()
 	if !ok {
 		return
 	}
 	defer turn.Leave()
-	if f.failed() {
-		return
-	}
 	requestID, warnings := c.RequestID, f.allWarnings()
 	tell := func(t render.Template, v *render.Version) mail.Answer {
 		out := fullTemplateOf(&t)
@@ -157,15 +154,7 @@ func (a *API) listTemplates(c *httpapi.Call) {
 		return
 	}
 	all, err := a.o.Templates.List(c.Context(), q)
-	if err != nil {
-		c.Fail(err)
-		return
-	}
-	out := make([]fullTemplate, len(all))
-	for i := range all {
-		out[i] = fullTemplateOf(&all[i])
-	}
-	page(a, l, out, func(t *fullTemplate) int64 { return t.row })
+	pageOf(a, l, all, err, fullTemplateOf, func(t *fullTemplate) int64 { return t.row })
 }
 
 func (a *API) getTemplate(c *httpapi.Call) {

@@ -211,15 +211,7 @@ func (a *API) listVersions(c *httpapi.Call) {
 		return
 	}
 	all, err := a.o.Templates.Versions(c.Context(), &t, int(l.After), l.Limit+1, l.Ascending)
-	if err != nil {
-		c.Fail(err)
-		return
-	}
-	out := make([]templateVersionOut, len(all))
-	for i := range all {
-		out[i] = listedVersion(&all[i])
-	}
-	page(a, l, out, func(v *templateVersionOut) int64 { return v.row })
+	pageOf(a, l, all, err, listedVersion, func(v *templateVersionOut) int64 { return v.row })
 }
 
 func (a *API) getVersion(c *httpapi.Call) {
@@ -254,14 +246,11 @@ func (a *API) createVersion(c *httpapi.Call) {
 	if !ok {
 		return
 	}
-	turn, ok := f.begin()
+	turn, ok := f.start()
 	if !ok {
 		return
 	}
 	defer turn.Leave()
-	if f.failed() {
-		return
-	}
 	in.draft(&d)
 	requestID, warnings := c.RequestID, f.allWarnings()
 	tell := func(t render.Template, v *render.Version) mail.Answer {

@@ -96,15 +96,7 @@ func (a *API) listHooks(c *httpapi.Call) {
 	}
 	q.After, q.Ascending, q.Limit = l.After, l.Ascending, l.Limit+1
 	all, err := a.o.Webhooks.Deliveries(c.Context(), q)
-	if err != nil {
-		c.Fail(err)
-		return
-	}
-	out := make([]hookOut, len(all))
-	for i := range all {
-		out[i] = hookShape(&all[i])
-	}
-	page(a, l, out, func(h *hookOut) int64 { return h.position })
+	pageOf(a, l, all, err, hookShape, func(h *hookOut) int64 { return h.position })
 }
 
 var hookStatuses = []string{webhook.Pending, webhook.Parked, webhook.Delivered, webhook.Failed}

@@ -85,12 +85,8 @@ func (a *API) expireOldSecret(c *httpapi.Call) {
 // beginHook is what comes before the work of a POST to one endpoint or delivery: its turn,
 // the faults of the form, and the id. False: it has answered.
 func (a *API) beginHook(f *form, prefix string) (httpapi.Turn, mail.ID, bool) {
-	turn, ok := f.begin()
+	turn, ok := f.start()
 	if !ok {
-		return turn, mail.ID{}, false
-	}
-	if f.failed() {
-		turn.Leave()
 		return turn, mail.ID{}, false
 	}
 	id, ok := hookID(f.c, prefix)
