@@ -164,25 +164,37 @@ func (s *Store) spool(ctx context.Context, write func(io.Writer) error) (*spoole
 	var random [16]byte
 	_, _ = rand.Read(random[:]) // never fails
 	f := &spooled{store: s, name: hex.EncodeToString(random[:]) + bodySuffix}
-	final := s.bodyPath(f.name)
-	if err := os.MkdirAll(filepath.Dir(final), 0o700); err != nil {
+	if err := f.settle(func(path string) (int64, error) { return writeBody(ctx, path, write) }, filepath.Join(s.dir, bodiesDir)); err != nil {
 		return nil, fmt.Errorf("spool a body: %w", err)
 	}
+	return f, nil
+}
+
+// settle has the file written beside its place, moves it there when it is whole, and syncs
+// its directory and those above that name it. When it fails nothing is left.
+func (f *spooled) settle(write func(path string) (int64, error), above ...string) error {
+	final := f.path()
 	temporary := final + bodyUnsettle
-	size, err := writeBody(ctx, temporary, write)
+	if err := os.MkdirAll(filepath.Dir(final), 0o700); err != nil {
+		return err
+	}
+	size, err := write(temporary)
 	if err == nil {
 		err = os.Rename(temporary, final)
 	}
 	if err == nil {
-		err = errors.Join(syncDir(filepath.Dir(final)), syncDir(filepath.Join(s.dir, bodiesDir)))
+		err = syncDir(filepath.Dir(final))
+		for _, dir := range above {
+			err = errors.Join(err, syncDir(dir))
+		}
 	}
 	if err != nil {
 		_ = os.Remove(temporary)
 		_ = os.Remove(final)
-		return nil, fmt.Errorf("spool a body: %w", err)
+		return err
 	}
 	f.size = size
-	return f, nil
+	return nil
 }
 
 // writeBody compresses what write gives into a new file and syncs it; it tells the size

@@ -115,14 +115,7 @@ func (s *Store) DomainByID(ctx context.Context, project int64, id mail.ID) (proj
 }
 
 func (s *Store) domainWhere(ctx context.Context, condition string, args func(*binder)) (project.Domain, error) {
-	all, err := s.domains(ctx, condition, args)
-	if err == nil && len(all) == 0 {
-		err = mail.ErrNotFound
-	}
-	if err != nil {
-		return project.Domain{}, err
-	}
-	return all[0], nil
+	return only(s.domains(ctx, condition, args))
 }
 
 // Domains lists a project's, oldest first; of every project when it is 0, for the one

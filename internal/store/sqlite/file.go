@@ -36,23 +36,9 @@ func (s *Store) SpoolFile(ctx context.Context, write func(io.Writer) error) (sub
 	var random [16]byte
 	_, _ = rand.Read(random[:]) // never fails
 	f := &spooled{store: s, name: hex.EncodeToString(random[:]) + fileSuffix, plain: true}
-	final := f.path()
-	if err := os.MkdirAll(filepath.Dir(final), 0o700); err != nil {
+	if err := f.settle(func(path string) (int64, error) { return writePlain(ctx, path, write) }, filepath.Join(s.dir, filesDir), s.dir); err != nil {
 		return nil, fmt.Errorf("keep a file: %w", err)
 	}
-	size, err := writePlain(ctx, final+bodyUnsettle, write)
-	if err == nil {
-		err = os.Rename(final+bodyUnsettle, final)
-	}
-	if err == nil {
-		err = errors.Join(syncDir(filepath.Dir(final)), syncDir(filepath.Join(s.dir, filesDir)), syncDir(s.dir))
-	}
-	if err != nil {
-		_ = os.Remove(final + bodyUnsettle)
-		_ = os.Remove(final)
-		return nil, fmt.Errorf("keep a file: %w", err)
-	}
-	f.size = size
 	return f, nil
 }
 

@@ -347,14 +347,7 @@ func (s *Store) TemplateByID(ctx context.Context, project int64, id mail.ID) (re
 }
 
 func (s *Store) templateWhere(ctx context.Context, condition string, args func(*binder)) (render.Template, error) {
-	all, err := s.templates(ctx, condition, args)
-	if err == nil && len(all) == 0 {
-		err = mail.ErrNotFound
-	}
-	if err != nil {
-		return render.Template{}, err
-	}
-	return all[0], nil
+	return only(s.templates(ctx, condition, args))
 }
 
 // Templates gives one page of a project's, by rows.

@@ -192,3 +192,14 @@ func columnBlob(s *sqlite.Stmt, col int) []byte {
 	s.ColumnBytes(col, b)
 	return b
 }
+
+// only gives the one a look-up by a unique name found, or mail.ErrNotFound.
+func only[T any](all []T, err error) (one T, _ error) {
+	if err == nil && len(all) == 0 {
+		err = mail.ErrNotFound
+	}
+	if err != nil {
+		return one, err
+	}
+	return all[0], nil
+}
