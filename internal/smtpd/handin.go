@@ -147,7 +147,7 @@ func (s *session) submit(content mail.Content) {
 
 // done says that a message is ours now: what came before is forgiven.
 func (s *session) done(r reply) {
-	s.junk, s.limited = 0, 0
+	s.junk, s.limited, s.drained = 0, 0, 0
 	s.say(r)
 }
 

@@ -37,9 +37,10 @@ type session struct {
 	pending *command // read already, to be obeyed next
 	said    reply    // the last one, but for those to single chunks
 
-	wrong   int // passwords
-	junk    int // commands that made no sense or came to nothing, in a row
-	limited int // messages refused by the limits, in a row
+	wrong   int   // passwords
+	junk    int   // commands that made no sense or came to nothing, in a row
+	limited int   // messages refused by the limits, in a row
+	drained int64 // octets of chunks that nobody wanted, since the last message accepted
 	ended   bool
 	linger  bool // at the end read a little of what is still coming
 }
