@@ -168,6 +168,10 @@ func (s *session) obey(cmd command) {
 		s.nonsense(replyHelp)
 	case "QUIT":
 		s.goodbye(replyBye)
+	case "CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT":
+		// Somebody's browser or server was made to speak to us: commands may stand in the body.
+		s.linger = true
+		s.goodbye(replyHTTP)
 	default:
 		s.nonsense(replyUnknown)
 	}
