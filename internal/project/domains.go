@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/postroad/postroad/internal/audit"
 	"github.com/postroad/postroad/internal/dns"
 	"github.com/postroad/postroad/internal/mail"
+	"github.com/postroad/postroad/internal/recent"
 )
 
 // Where a sending domain stands:
@@ -72,9 +72,7 @@ type Domains struct {
 
 	woken chan struct{}
 
-	mu      sync.RWMutex
-	changes uint64 // counts forgettings
-	known   map[domainKey]*knownDomain
+	known *recent.Memory[domainKey, *knownDomain]
 }
 
 // NewDomains makes Domains. Its checks run while [Domains.Run] does.
@@ -87,7 +85,7 @@ func NewDomains(o DomainsOptions) *Domains {
 	}
 	return &Domains{
 		store: o.Store, ring: o.Ring, resolver: o.Resolver, hostname: o.Hostname, now: o.Now, log: o.Log,
-		woken: make(chan struct{}, 1), known: map[domainKey]*knownDomain{},
+		woken: make(chan struct{}, 1), known: recent.New[domainKey, *knownDomain](domainsKept),
 	}
 }
 
