@@ -137,12 +137,16 @@ func (s *session) identify(secret string) *mail.Error {
 
 // refuseKey holds its answer back for longer with each wrong key of an address.
 func (s *session) refuseKey(fault *mail.Error) {
-	s.wrong++
-	s.server.counts.wrongKeys.Add(1)
 	now := s.server.o.Now()
 	standing := s.server.limits.TakeAddress(s.ip, now)
-	delay, done := s.server.guesses.wrong(s.ip, now)
+	delay, done, ok := s.server.guesses.wrong(s.ip, now)
+	if !ok {
+		s.goodbye(replyGuessing)
+		return
+	}
 	defer done()
+	s.wrong++
+	s.server.counts.wrongKeys.Add(1)
 	s.server.o.Log.Info("SMTP AUTH refused", "client", s.ip.String(), "code", fault.Code, "delay", delay.String())
 	select {
 	case <-time.After(delay):
