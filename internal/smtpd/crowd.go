@@ -10,6 +10,7 @@ import (
 // crowd counts who is connected. Nothing in it outlives a connection.
 type crowd struct {
 	most, mostEach int
+	grace          time.Duration // how long a new session keeps its place
 
 	mu      sync.Mutex
 	total   int
@@ -21,8 +22,8 @@ type crowd struct {
 // other: longer than anybody needs who has a key.
 const graceForUnknown = 2 * time.Second
 
-func newCrowd(most, mostEach int) *crowd {
-	return &crowd{most: most, mostEach: mostEach, each: map[netip.Addr]int{}, unknown: list.New()}
+func newCrowd(most, mostEach int, grace time.Duration) *crowd {
+	return &crowd{most: most, mostEach: mostEach, grace: grace, each: map[netip.Addr]int{}, unknown: list.New()}
 }
 
 // enter counts a connection. When all places are taken, the session that has been there
@@ -41,7 +42,7 @@ func (c *crowd) enter(s *session, now time.Time) bool {
 			return false
 		}
 		s := oldest.Value.(*session)
-		if now.Sub(s.began) < graceForUnknown {
+		if now.Sub(s.began) < c.grace {
 			return false
 		}
 		c.remove(s) // its place is free at once; leave finds it gone

@@ -95,11 +95,12 @@ func (o Options) orDefaults() Options {
 
 // Server is the door. Its methods may be called from any goroutine.
 type Server struct {
+	kind
 	o       Options
 	limits  *project.Limits
 	crowd   *crowd
-	guesses *guesses
-	large   *semaphore.Weighted
+	guesses *guesses            // nil where nobody has a password
+	large   *semaphore.Weighted // contents put aside by submit
 	counts  counts
 
 	kill    context.Context // ends everything at once
@@ -132,9 +133,14 @@ type Stats struct {
 
 // New builds a Server.
 func New(o Options) *Server {
+	s := newServer(forSubmission, o)
+	s.limits, s.guesses, s.large = o.Access.Limits(), newGuesses(), semaphore.NewWeighted(int64(s.o.Large))
+	return s
+}
+
+func newServer(k kind, o Options) *Server {
 	o = o.orDefaults()
-	s := &Server{o: o, limits: o.Access.Limits(), crowd: newCrowd(o.Connections, o.PerAddress), guesses: newGuesses(),
-		large: semaphore.NewWeighted(int64(o.Large)), listeners: map[net.Listener]struct{}{}, sessions: map[*session]struct{}{}}
+	s := &Server{kind: k, o: o, crowd: newCrowd(o.Connections, o.PerAddress, k.grace), listeners: map[net.Listener]struct{}{}, sessions: map[*session]struct{}{}}
 	s.kill, s.cut = context.WithCancel(context.Background())
 	return s
 }
