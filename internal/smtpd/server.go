@@ -114,7 +114,7 @@ type Server struct {
 }
 
 type counts struct {
-	connections, refused, wrongKeys, accepted, replays, rejected, deferred, limited, panics atomic.Int64
+	connections, refused, wrongKeys, accepted, replays, rejected, deferred, limited, unwelcome, panics atomic.Int64
 }
 
 // Stats is what a Server counted since it was made.
@@ -128,6 +128,7 @@ type Stats struct {
 	Rejected    int64 // messages refused for good
 	Deferred    int64 // messages refused for now, those of the limits included
 	RateLimited int64
+	Unwelcome   int64 // recipients that are none of the inbound door
 	Panics      int64
 }
 
@@ -150,7 +151,7 @@ func (s *Server) Stats() Stats {
 	c := &s.counts
 	return Stats{Connected: s.crowd.size(), Connections: c.connections.Load(), Refused: c.refused.Load(), WrongKeys: c.wrongKeys.Load(),
 		Accepted: c.accepted.Load(), Replays: c.replays.Load(), Rejected: c.rejected.Load(), Deferred: c.deferred.Load(),
-		RateLimited: c.limited.Load(), Panics: c.panics.Load()}
+		RateLimited: c.limited.Load(), Unwelcome: c.unwelcome.Load(), Panics: c.panics.Load()}
 }
 
 // Serve takes connections from a listener until Shutdown; then it gives nil. With implicit

@@ -29,6 +29,7 @@ type session struct {
 
 	counted bool          // the crowd's
 	place   *list.Element // the crowd's: among the unknown
+	useful  time.Time     // the crowd's: when it last was, to begin with when it came
 
 	helo    string
 	tx      *transaction
@@ -107,6 +108,8 @@ func (s *session) lost(err error) {
 		s.goodbye(replyStopping)
 	case errors.Is(err, errEvicted):
 		s.goodbye(replyCrowded)
+	case errors.Is(err, errPressed):
+		s.goodbye(replyNoRoom)
 	case errors.Is(err, errLineTooLong):
 		s.linger = true
 		s.goodbye(replyLong)

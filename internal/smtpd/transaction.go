@@ -6,9 +6,10 @@ import (
 	"strings"
 )
 
-// transaction is one MAIL and its RCPTs. The sender is not kept: the return path is ours,
-// and who may send is judged by the From field.
+// transaction is one MAIL and its RCPTs. Submission makes nothing of the sender: the
+// return path is ours, and who may send is judged by the From field.
 type transaction struct {
+	from string // "" is the null sender (RFC 5321 §4.5.5)
 	to   []string
 	size int64 // as announced; 0 = not
 	utf8 bool
@@ -40,7 +41,7 @@ func (s *session) mail(cmd command) {
 		s.nonsense(replyPath)
 		return
 	}
-	tx := &transaction{}
+	tx := &transaction{from: path}
 	for _, p := range parameters {
 		if r, ok := tx.take(p); !ok {
 			s.nonsense(r)
