@@ -29,7 +29,6 @@ type Copies struct {
 	Message   int64 // row
 	MessageID mail.ID
 	Owner     mail.Owner
-	Topic     string
 	All       []Copy // the one asked for first
 }
 

@@ -21,15 +21,15 @@ func (s *Store) Copies(ctx context.Context, delivery int64, path string) (out re
 }
 
 func readCopies(conn *sqlite.Conn, delivery int64, path string, out *report.Copies) error {
-	q := conn.Prep(`SELECT m.row, m.id, m.owner, coalesce(m.facts ->> '$.topic', ''), coalesce(m.facts ->> '$.stamp', '') <> '', m.delivery, m.deliveries
+	q := conn.Prep(`SELECT m.row, m.id, m.owner, coalesce(m.facts ->> '$.stamp', '') <> '', m.delivery, m.deliveries
 		FROM deliveries d JOIN messages m ON m.row = d.message WHERE d.row = ?`)
 	q.BindInt64(1, delivery)
 	var from, count int64
 	apart := path == ""
 	found, err := first(q, func(q *sqlite.Stmt) {
-		*out = report.Copies{Message: q.ColumnInt64(0), MessageID: columnID(q, 1), Owner: ownerOf(q.ColumnInt64(2)), Topic: q.ColumnText(3)}
-		apart = apart || q.ColumnBool(4) // each recipient's copy has tokens of their own, so a transaction
-		from, count = q.ColumnInt64(5), q.ColumnInt64(6)
+		*out = report.Copies{Message: q.ColumnInt64(0), MessageID: columnID(q, 1), Owner: ownerOf(q.ColumnInt64(2))}
+		apart = apart || q.ColumnBool(3) // each recipient's copy has tokens of their own, so a transaction
+		from, count = q.ColumnInt64(4), q.ColumnInt64(5)
 	})
 	if err == nil && !found {
 		err = mail.ErrNotFound
