@@ -12,6 +12,7 @@
 //	wire.go         lines in, replies out, each step with its deadline
 //	command.go      the grammar of commands: paths and parameters
 //	session.go      what may be said when
+//	role.go         what a session is for; submission.go: to hand in mail with a key
 //	auth.go         PLAIN and LOGIN with an API key; guess.go slows who guesses
 //	transaction.go  MAIL, RCPT, DATA, BDAT
 //	dots.go         content as DATA sends it; chunks.go as BDAT does
