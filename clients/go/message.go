@@ -228,7 +228,16 @@ type Bounce struct {
 	Reason   string `json:"reason"` // "rejected", "retries_exhausted", "report"
 	Class    string `json:"class"`
 	Attempts int    `json:"attempts"`
-	Reply    *Reply `json:"reply"`
+	Reply    *Reply `json:"reply"` // nil when a report told of it
+	// Report is what a bounce report told, after the site had taken the message.
+	Report *BounceReport `json:"report"`
+}
+
+// BounceReport is what came back by mail (RFC 3464).
+type BounceReport struct {
+	Action     string `json:"action"`
+	Status     string `json:"status"` // "5.1.1"
+	Diagnostic string `json:"diagnostic"`
 }
 
 // TemplateRef is the template a message was made from.

@@ -146,8 +146,8 @@ func (s *Service) takeFor(ctx context.Context, l *Letter, rep *feedback.Report, 
 // commit waits for deliveries that are on the wire: a site may bounce faster than we settle
 // what it said.
 func (s *Service) commit(ctx context.Context, now time.Time, r queue.Report) (queue.Recorded, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.o.Patience)
-	defer cancel()
+	patience := time.NewTimer(s.o.Patience)
+	defer patience.Stop()
 	for wait := again; ; wait = min(2*wait, time.Second) {
 		done, err := s.o.Store.Report(ctx, now, r)
 		if !errors.Is(err, mail.ErrStale) {
@@ -155,6 +155,8 @@ func (s *Service) commit(ctx context.Context, now time.Time, r queue.Report) (qu
 		}
 		select {
 		case <-ctx.Done():
+			return done, err
+		case <-patience.C:
 			return done, err
 		case <-time.After(wait):
 		}
