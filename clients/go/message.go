@@ -389,6 +389,7 @@ type TimelineEvent struct {
 	By             string       `json:"by"`
 	SupersededBy   string       `json:"superseded_by"`
 	FeedbackType   string       `json:"feedback_type"`
+	Report         int64        `json:"report"` // of what came back by mail: the operator's number of it
 	Method         string       `json:"method"` // of an unsubscribe
 	Topic          string       `json:"topic"`
 	Machine        *bool        `json:"machine"` // of opens and clicks: no person did it

@@ -316,6 +316,8 @@ export interface TimelineEvent {
   by?: string;
   superseded_by?: string;
   feedback_type?: string;
+  /** Of what came back by mail: the number under which the operator finds it. */
+  report?: number;
   expires_at?: string;
   method?: string;
   topic?: string;
