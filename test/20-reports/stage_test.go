@@ -2,6 +2,7 @@ package reports
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -26,6 +27,8 @@ type stage struct {
 	*testing.T
 	p    *harness.Postroad
 	site *persona.Server
+
+	dataDir string // of the next commands; "" = the server's
 }
 
 func open(t *testing.T) *stage {
@@ -35,7 +38,7 @@ func open(t *testing.T) *stage {
 	if err := world.Route("site.test", "127.0.0.1"); err != nil {
 		t.Fatal(err)
 	}
-	return &stage{t, start(t, world), site}
+	return &stage{T: t, p: start(t, world), site: site}
 }
 
 func start(t *testing.T, world *harness.World) *harness.Postroad {
@@ -195,7 +198,7 @@ func (s *stage) command(args ...string) string {
 		s.Fatal(err)
 	}
 	cmd := exec.CommandContext(s.Context(), binary, args...)
-	cmd.Env = append(os.Environ(), "POSTROAD_DATA_DIR="+filepath.Join(s.p.Dir, "data"))
+	cmd.Env = append(os.Environ(), "POSTROAD_DATA_DIR="+cmp.Or(s.dataDir, filepath.Join(s.p.Dir, "data")))
 	out, err := cmd.Output()
 	if err != nil {
 		s.Fatalf("%v: %v", args, err)

@@ -390,7 +390,8 @@ func (w *eraseStep) list(t *tx, e *erasure, owner int64) error {
 	for i := range found {
 		s := &found[i]
 		e.facts.Counts.Suppressions++
-		s.Address = e.Token
+		s.Address, s.Message, s.Detail = e.Token, mail.ID{}, "" // a reply names whom it is about
+		s.Note, _ = e.mask.over(s.Note)
 		if err := t.addOther(suppressionEvent(mail.EventSuppressionDeleted, s, e.By, w.now)); err != nil {
 			return err
 		}
