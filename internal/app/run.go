@@ -69,11 +69,12 @@ func (sv *server) run(soft, hard context.Context, o Options) error {
 	work.run("events", sv.events.Run)
 	doors.run("http", serveOn(sv.http, sv.listener))
 	sv.smtp.run(upkeep, doors)
+	sv.inbound.run(doors)
 	sv.openSocket(doors)
 	if err := (announcement{DataDir: sv.settings.Storage.DataDir, URL: sv.url, SMTP: sv.smtp.String(), Secret: first.Secret, Setup: setup}).write(o.Out); err != nil {
 		sv.log.Warn("print the announcement", "error", err)
 	}
-	sv.log.Info("serving", "version", ThisBuild().Version, "http", sv.listener.Addr().String(), "smtp", sv.smtp.String(), "data", sv.settings.Storage.DataDir)
+	sv.log.Info("serving", "version", ThisBuild().Version, "http", sv.listener.Addr().String(), "smtp", sv.smtp.String(), "reports", sv.inbound.String(), "data", sv.settings.Storage.DataDir)
 
 	select {
 	case <-soft.Done():
@@ -133,6 +134,7 @@ func (sv *server) closeDoors(hard context.Context) {
 	var smtp sync.WaitGroup
 	defer smtp.Wait()
 	smtp.Go(func() { sv.smtp.shutdown(hard, sv.settings.Delivery.SoftStop) })
+	smtp.Go(func() { sv.inbound.shutdown(hard, sv.settings.Delivery.SoftStop) })
 	ctx, cancel := context.WithTimeout(hard, doorLimit)
 	defer cancel()
 	for _, s := range []*http.Server{sv.http, sv.socket} {
