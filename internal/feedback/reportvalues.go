@@ -188,10 +188,11 @@ func verdictOf(text string) verdict {
 			break
 		}
 	}
-	if end > 0 && end < len(text) {
-		if n := statusLen(text[end+1:]); n > 0 && text[end+1] == text[end-3] {
-			v.status = text[end+1 : end+1+n]
-			end += 1 + n
+	if end > 0 {
+		behind := strings.TrimLeft(text[end:], "-: '\"") // "550-'5.1.1 no'"
+		if n := statusLen(behind); n > 0 && behind[0] == text[end-3] {
+			v.status = behind[:n]
+			end = len(text) - len(behind) + n
 		}
 	}
 	if end > 0 && isReplyCode(text) { // the words begin with it
