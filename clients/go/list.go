@@ -27,6 +27,7 @@ type Page[T any] struct {
 	Data       []*T
 	HasMore    bool
 	NextCursor string // for Page; "" when there is no more
+	Total      *Total // nil unless the filter's Include has "total"
 	Warnings   []Warning
 }
 
@@ -35,6 +36,14 @@ type Paging struct {
 	Limit  int    `query:"limit"` // entries of a page, 1 to 200; 0: 25
 	Order  string `query:"order"` // "desc" (newest first), "asc"
 	Cursor string `query:"cursor"`
+	// Include asks for more: "total" of every list, "recipients" of messages.
+	Include []string `query:"include"`
+}
+
+// Total is how many entries a list has on all its pages.
+type Total struct {
+	Count    int  `json:"count"`
+	Estimate bool `json:"estimate"` // there are at least so many
 }
 
 func listOf[T any](c *Client, filter any, parts ...string) *List[T] {
@@ -94,12 +103,13 @@ func pageOf[T any](got *answer, err error) (*Page[T], error) {
 		Data       []json.RawMessage `json:"data"`
 		HasMore    bool              `json:"has_more"`
 		NextCursor string            `json:"next_cursor"`
+		Total      *Total            `json:"total"`
 		Warnings   []Warning         `json:"warnings"`
 	}
 	if err := json.Unmarshal(got.body, &wire); err != nil {
 		return nil, notOurs(got, err)
 	}
-	page := &Page[T]{Data: make([]*T, len(wire.Data)), HasMore: wire.HasMore, NextCursor: wire.NextCursor, Warnings: wire.Warnings}
+	page := &Page[T]{Data: make([]*T, len(wire.Data)), HasMore: wire.HasMore, NextCursor: wire.NextCursor, Total: wire.Total, Warnings: wire.Warnings}
 	page.keep(got.body, got.header)
 	for i, raw := range wire.Data {
 		page.Data[i] = new(T)

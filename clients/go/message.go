@@ -364,6 +364,8 @@ type TimelineEvent struct {
 	RecipientID string    `json:"recipient_id"`
 	Summary     string    `json:"summary"`
 
+	Webhook *WebhookTold `json:"webhook"` // of EventsAndWebhooks
+
 	PreviousStatus string       `json:"previous_status"`
 	Via            string       `json:"via"`
 	APIKeyID       string       `json:"api_key_id"`
@@ -458,4 +460,16 @@ type MessageContent struct {
 	Headers     map[string]string  `json:"headers"`
 	Attachments []StoredAttachment `json:"attachments"`
 	Truncated   bool               `json:"truncated"`
+}
+
+// WebhookTold is what became of telling a webhook of an event.
+type WebhookTold struct {
+	DeliveryID    string    `json:"delivery_id"`
+	WebhookID     string    `json:"webhook_id"`
+	Host          string    `json:"host"`
+	Status        string    `json:"status"` // "pending", "parked", "delivered", "failed"
+	Attempts      int       `json:"attempts"`
+	LastStatus    int       `json:"last_status"` // 0: no answer
+	Error         string    `json:"error"`
+	NextAttemptAt time.Time `json:"next_attempt_at"`
 }

@@ -218,7 +218,6 @@ type MessageFilter struct {
 	SMTPCode       int               `query:"smtp_code"`
 	Class          string            `query:"class"`
 	Metadata       map[string]string `query:"metadata"`
-	Include        []string          `query:"include"` // "recipients"
 }
 
 // List lists messages, newest first.
@@ -234,6 +233,16 @@ func (m *Messages) Get(ctx context.Context, id string, options ...CallOption) (*
 // Events is the message's timeline, oldest first.
 func (m *Messages) Events(ctx context.Context, id string) ([]*TimelineEvent, error) {
 	return whole[TimelineEvent](ctx, m.c, "messages", id, "events")
+}
+
+// EventsAndWebhooks is the timeline together with what was posted of it to webhooks: such
+// entries have Webhook set, and stand behind the event they tell of.
+func (m *Messages) EventsAndWebhooks(ctx context.Context, id string) ([]*TimelineEvent, error) {
+	page, err := listOf[TimelineEvent](m.c, Paging{Include: []string{"webhooks"}}, "messages", id, "events").Page(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	return page.Data, nil
 }
 
 // Attempts are its SMTP conversations.

@@ -68,6 +68,18 @@ func (s *Service) List(ctx context.Context, q Query) ([]Record, error) {
 	return records, err
 }
 
+// countTime is how long one count may take: a filter that few messages meet has to look at
+// all of them.
+const countTime = time.Second
+
+// Count counts what [Service.List] would give on all its pages, at most so many and for at
+// most a second; whole is false when it gave up before.
+func (s *Service) Count(ctx context.Context, q Query, most int) (n int, whole bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, countTime)
+	defer cancel()
+	return s.store.Count(ctx, q, most)
+}
+
 // Events is a message's timeline, oldest first.
 func (s *Service) Events(ctx context.Context, r *Record) ([]mail.Event, error) {
 	return s.store.Events(ctx, r.Message.Owner, r.Message.Row)

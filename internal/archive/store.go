@@ -12,6 +12,9 @@ import (
 // is mail.ErrNotFound.
 type Store interface {
 	Messages(ctx context.Context, q Query) ([]Record, error)
+	// Count counts the messages a query finds, of all its pages, at most so many. When ctx's
+	// deadline passes it gives what it has, with whole false.
+	Count(ctx context.Context, q Query, most int) (n int, whole bool, err error)
 	Message(ctx context.Context, owner mail.Owner, id mail.ID) (*Record, error)
 	MessageByRFCID(ctx context.Context, owner mail.Owner, rfcID string) (*Record, error)
 	Events(ctx context.Context, owner mail.Owner, message int64) ([]mail.Event, error)

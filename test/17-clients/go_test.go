@@ -99,7 +99,7 @@ func messages(t *testing.T, c *postroad.Client) {
 	}
 	var seen []string
 	for m, err := range c.Messages.List(postroad.MessageFilter{Recipient: "ada@messages.test", Metadata: map[string]string{"order_id": "42"}, Tag: "t1", Status: []string{"delivered"},
-		CreatedAfter: time.Now().Add(-time.Hour), Include: []string{"recipients"}, Paging: postroad.Paging{Limit: 1}}).All(ctx) {
+		CreatedAfter: time.Now().Add(-time.Hour), Paging: postroad.Paging{Limit: 1, Include: []string{"recipients"}}}).All(ctx) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -109,6 +109,13 @@ func messages(t *testing.T, c *postroad.Client) {
 	}
 	if len(seen) != 1 || seen[0] != sent.MessageID {
 		t.Errorf("%v", seen)
+	}
+	counted := must[*postroad.Page[postroad.MessageSummary]](t)(c.Messages.List(postroad.MessageFilter{Recipient: "ada@messages.test", Paging: postroad.Paging{Limit: 1, Include: []string{"total"}}}).Page(ctx, ""))
+	if counted.Total == nil || counted.Total.Count < 1 || counted.Total.Estimate {
+		t.Errorf("%+v", counted.Total)
+	}
+	if told := must[[]*postroad.TimelineEvent](t)(c.Messages.EventsAndWebhooks(ctx, sent.MessageID)); len(told) < 3 || told[0].Type != "message.queued" {
+		t.Errorf("%+v", told)
 	}
 	dry := must[*postroad.DryRun](t)(c.Messages.DryRun(ctx, postroad.Message{Recipient: "a@messages.test", Subject: "Dry", Text: "x"}))
 	if !dry.Valid || dry.Preview.Subject != "Dry" {

@@ -92,6 +92,9 @@ func (j *joiner) parametersOf(o operation) (out []any, err error) {
 		for _, name := range []string{"limit", "cursor", "order"} {
 			out = append(out, j.ref("parameters", name))
 		}
+		if !o.source.object("query").has("include") {
+			out = append(out, j.ref("parameters", "include"))
+		}
 	}
 	query := o.source.object("query")
 	for _, name := range query.names {

@@ -41,12 +41,21 @@ export function path(...parts: (string | number)[]): string {
   return out;
 }
 
+/** How many entries a list has on all its pages. */
+export interface Total {
+  count: number;
+  /** There are at least so many. */
+  estimate: boolean;
+}
+
 /** A piece of a list. */
 export interface Page<T> {
   object: 'list';
   data: T[];
   has_more: boolean;
   next_cursor: string | null;
+  /** Unless `include` asked for it, there is none. */
+  total?: Total;
   url?: string;
   warnings?: Warning[];
 }

@@ -10,7 +10,7 @@
  */
 export { Postroad, version, type ClientOptions, type Nouns } from './client.js';
 export { backoff, type Attempt, type CallOptions, type Clock, type Fetch } from './transport.js';
-export { List, responseOf, type Download, type Page, type ResponseFacts } from './caller.js';
+export { List, responseOf, type Download, type Page, type ResponseFacts, type Total } from './caller.js';
 export {
   AuthenticationError, CanceledError, ConflictError, ConnectionError, IdempotencyError, NotFoundError, PermissionError, PostroadError, RateLimitError,
   ServerError, SignatureError, TimeoutError, ValidationError, type ErrorKind,

@@ -79,9 +79,11 @@ export interface Paging {
   limit?: number;
   order?: 'asc' | 'desc';
   cursor?: string;
+  /** `total` to have the list counted. */
+  include?: 'total'[];
 }
 
-export interface MessageFilter extends Paging {
+export interface MessageFilter extends Omit<Paging, 'include'> {
   status?: Status | Status[];
   /** Exact, `ada*` or `*@example.com`. */
   recipient?: string;
@@ -104,7 +106,7 @@ export interface MessageFilter extends Paging {
   smtp_code?: number;
   class?: string;
   metadata?: Record<string, string>;
-  include?: 'recipients'[];
+  include?: ('recipients' | 'total')[];
 }
 
 export interface MessageChange {

@@ -1,5 +1,5 @@
 import { failure } from './errors.js';
-import { Caller, path, type Download, type List } from './caller.js';
+import { Caller, path, type Download, type List, type Page } from './caller.js';
 import type { Attachment, Batch, Message, MessageChange, MessageFilter, Moment, RawMessage, Resend } from './input.js';
 import type { Call, CallOptions } from './transport.js';
 import type { Accepted, BatchAccepted, DeliveryAttempt, DryRun, MessageContent, MessageRecord, MessageSummary, TimelineEvent } from './types.js';
@@ -60,6 +60,11 @@ export class Messages {
   /** The timeline, oldest first. */
   async events(id: string, options?: CallOptions): Promise<TimelineEvent[]> {
     return this.#c.whole(path('messages', id, 'events'), options);
+  }
+
+  /** The timeline with what was posted of it to webhooks, each behind the event it tells of. */
+  async eventsAndWebhooks(id: string, options?: CallOptions): Promise<TimelineEvent[]> {
+    return (await this.#c.get<Page<TimelineEvent>>(path('messages', id, 'events'), { include: ['webhooks'] }, options)).data;
   }
 
   /** The SMTP conversations. */

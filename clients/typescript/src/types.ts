@@ -280,6 +280,19 @@ export interface MessageRecord {
   erased?: boolean;
 }
 
+/** What became of telling a webhook of an event. */
+export interface WebhookTold {
+  delivery_id: string;
+  webhook_id: string;
+  host: string;
+  status: 'pending' | 'parked' | 'delivered' | 'failed' | (string & {});
+  attempts: number;
+  /** Null: no answer. */
+  last_status: number | null;
+  error: string | null;
+  next_attempt_at: string | null;
+}
+
 /** What every event has, then what its type adds. */
 export interface TimelineEvent {
   event_id: string;
@@ -322,6 +335,8 @@ export interface TimelineEvent {
   method?: string;
   topic?: string;
   machine?: boolean;
+  /** Of eventsAndWebhooks. */
+  webhook?: WebhookTold;
   user_agent?: string;
   url?: string;
   object?: string;

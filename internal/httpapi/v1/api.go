@@ -37,6 +37,7 @@ type Orders interface {
 type Archive interface {
 	Find(ctx context.Context, owner mail.Owner, ref string) (*archive.Record, error)
 	List(ctx context.Context, q archive.Query) ([]archive.Record, error)
+	Count(ctx context.Context, q archive.Query, most int) (n int, whole bool, err error)
 	Events(ctx context.Context, r *archive.Record) ([]mail.Event, error)
 	Attempts(ctx context.Context, r *archive.Record) ([]archive.AttemptOf, error)
 	Content(ctx context.Context, r *archive.Record) (mail.Content, error)

@@ -52,7 +52,7 @@ func auditOf(e *audit.Entry) auditOut {
 // listAudit shows the caller's project: all of it to live keys, what test keys did to test
 // keys. With all=true, and the right to, every project's.
 func (a *API) listAudit(c *httpapi.Call) {
-	l := a.list(c, "actor", "action", "target", "created_after", "after", "since", "created_before", "until", "all")
+	l := a.list(c, "include=total", "actor", "action", "target", "created_after", "after", "since", "created_before", "until", "all")
 	q := audit.Query{Project: c.Who.Owner.Project, TestOnly: c.Who.Owner.Env == mail.Test && c.Who.Session == nil, Actor: l.text("actor"), Action: l.text("action"),
 		Target: l.text("target"), After: l.time("created_after", "after", "since"), Before: l.time("created_before", "until"), Ascending: l.Ascending, Limit: l.Limit + 1, From: l.After}
 	if l.failed() {
@@ -66,5 +66,9 @@ func (a *API) listAudit(c *httpapi.Call) {
 		q.Project, q.TestOnly = 0, false
 	}
 	entries, err := a.o.Audit.AuditEntries(c.Context(), q)
-	pageOf(a, l, entries, err, auditOf, func(e *auditOut) int64 { return e.row })
+	count := counting(func(ctx context.Context, most int) ([]audit.Entry, error) {
+		q.Limit, q.From = most, 0
+		return a.o.Audit.AuditEntries(ctx, q)
+	})
+	pageOf(a, l, entries, err, count, auditOf, func(e *auditOut) int64 { return e.row })
 }

@@ -142,7 +142,7 @@ func (a *API) domainAnswer(once *mail.Once, d project.Domain, requestID string, 
 }
 
 func (a *API) listDomains(c *httpapi.Call) {
-	l := a.list(c)
+	l := a.list(c, "include=total")
 	if l.failed() {
 		return
 	}

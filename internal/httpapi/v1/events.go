@@ -212,7 +212,7 @@ type eventTypeOut struct {
 }
 
 func (a *API) listEventTypes(c *httpapi.Call) {
-	l := a.list(c)
+	l := a.list(c, "include=total")
 	if l.failed() {
 		return
 	}

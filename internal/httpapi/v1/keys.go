@@ -176,7 +176,7 @@ func (f *findings) small(field string, v value) int {
 }
 
 func (a *API) listKeys(c *httpapi.Call) {
-	l := a.list(c)
+	l := a.list(c, "include=total")
 	if l.failed() {
 		return
 	}

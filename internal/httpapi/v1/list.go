@@ -23,6 +23,8 @@ type listing struct {
 	q         url.Values
 	now       time.Time
 	known     []string
+	may       []string // what may be included
+	included  []string
 	scope     scope
 	Limit     int
 	Ascending bool
@@ -30,9 +32,17 @@ type listing struct {
 	fault     *mail.Error
 }
 
-// list reads the parameters every list has. known are those of this one.
+// list reads the parameters every list has. known are those of this one; those written
+// "include=total" say what may be asked for besides.
 func (a *API) list(c *httpapi.Call, known ...string) *listing {
-	l := &listing{c: c, q: c.R.URL.Query(), now: c.Arrived, known: known, Limit: defaultLimit}
+	l := &listing{c: c, q: c.R.URL.Query(), now: c.Arrived, Limit: defaultLimit}
+	for _, name := range known {
+		if what, ok := strings.CutPrefix(name, "include="); ok {
+			l.may = append(l.may, what)
+		} else {
+			l.known = append(l.known, name)
+		}
+	}
 	if _, err := url.ParseQuery(c.R.URL.RawQuery); err != nil {
 		l.invalid("", "The query could not be read: percent signs stand for bytes, e.g. %40.")
 		return l
@@ -51,6 +61,7 @@ func (a *API) list(c *httpapi.Call, known ...string) *listing {
 	default:
 		l.invalid("order", "'order' is 'asc' or 'desc'.")
 	}
+	l.readIncluded()
 	l.scope = scope{owner: c.Who.Owner, list: c.R.URL.Path, filter: filterText(l.q)}
 	if v, given := l.value("cursor"); given && l.fault == nil {
 		l.After, l.fault = a.cursors.read(l.scope, v, l.now)
@@ -154,8 +165,13 @@ func (l *listing) warnings() []mail.Warning {
 
 // page answers a list. data has at most Limit+1 entries, read so that one more tells
 // whether the list goes on; next is the row of the last one shown.
-func page[T any](a *API, l *listing, data []T, row func(*T) int64) {
-	out := listOut[T]{Object: "list", Data: data, URL: l.c.R.URL.Path, Warnings: l.warnings()}
+func page[T any](a *API, l *listing, data []T, count counter, row func(*T) int64) {
+	total, err := l.total(count)
+	if err != nil {
+		l.c.Fail(err)
+		return
+	}
+	out := listOut[T]{Object: "list", Data: data, Total: total, URL: l.c.R.URL.Path, Warnings: l.warnings()}
 	if len(data) > l.Limit {
 		out.Data, out.HasMore = data[:l.Limit], true
 		out.NextCursor = a.next(l, row(&data[l.Limit-1]))
@@ -168,7 +184,7 @@ func page[T any](a *API, l *listing, data []T, row func(*T) int64) {
 
 // pageOf is page of what a store gave, each entry in the shape it is shown in; or the
 // store's error.
-func pageOf[In, Out any](a *API, l *listing, all []In, err error, shape func(*In) Out, row func(*Out) int64) {
+func pageOf[In, Out any](a *API, l *listing, all []In, err error, count counter, shape func(*In) Out, row func(*Out) int64) {
 	if err != nil {
 		l.c.Fail(err)
 		return
@@ -177,7 +193,7 @@ func pageOf[In, Out any](a *API, l *listing, all []In, err error, shape func(*In
 	for i := range all {
 		out[i] = shape(&all[i])
 	}
-	page(a, l, out, row)
+	page(a, l, out, count, row)
 }
 
 // next makes the cursor of a list that goes on behind a row, and its Link header.
@@ -198,6 +214,7 @@ type listOut[T any] struct {
 	Data       []T            `json:"data"`
 	HasMore    bool           `json:"has_more"`
 	NextCursor *string        `json:"next_cursor"`
+	Total      *totalOut      `json:"total,omitempty"` // where it was asked for
 	URL        string         `json:"url"`
 	Warnings   []mail.Warning `json:"warnings,omitempty"`
 }
@@ -205,5 +222,5 @@ type listOut[T any] struct {
 // pageWhole answers a list that is short enough to be given in one.
 func pageWhole[T any](a *API, l *listing, data []T) {
 	l.Limit = max(l.Limit, len(data))
-	page(a, l, data, func(*T) int64 { return 0 })
+	page(a, l, data, allOf(len(data)), func(*T) int64 { return 0 })
 }

@@ -1,6 +1,7 @@
 package v1
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"net/http"
@@ -19,14 +20,18 @@ var messageFilters = []string{"status", "recipient", "created_after", "created_b
 	"batch_id", "rfc_message_id", "idempotency_key", "supersedes", "metadata", "smtp_code", "class", "q"}
 
 func (a *API) listMessages(c *httpapi.Call) {
-	l := a.list(c, messageFilters...)
+	l := a.list(c, append([]string{"include=recipients", "include=last_event", "include=total"}, messageFilters...)...)
 	q := l.messageQuery()
 	if l.failed() {
 		return
 	}
 	records, err := a.o.Archive.List(c.Context(), q)
-	withRecipients := strings.Contains(l.text("include"), "recipients")
-	pageOf(a, l, records, err, func(r *archive.Record) listedMessage { return listedOf(r, withRecipients) }, func(m *listedMessage) int64 { return m.row })
+	withRecipients := l.includes("recipients")
+	pageOf(a, l, records, err, a.countMessages(q), func(r *archive.Record) listedMessage { return listedOf(r, withRecipients) }, func(m *listedMessage) int64 { return m.row })
+}
+
+func (a *API) countMessages(q archive.Query) counter {
+	return func(ctx context.Context, most int) (int, bool, error) { return a.o.Archive.Count(ctx, q, most) }
 }
 
 // messageQuery reads the filters.
@@ -158,47 +163,6 @@ func (a *API) getMessage(c *httpapi.Call) {
 	}
 }
 
-// eventOut is a line of a timeline: what every event has, then what its type adds.
-type eventOut struct {
-	ID          string    `json:"event_id"`
-	Type        string    `json:"type"`
-	Sequence    int       `json:"sequence"`
-	At          time.Time `json:"at"`
-	Recipient   string    `json:"recipient"`
-	RecipientID string    `json:"recipient_id,omitempty"`
-	mail.Detail `json:",inline"`
-}
-
-func (a *API) listEvents(c *httpapi.Call) {
-	r, ok := a.find(c)
-	if !ok {
-		return
-	}
-	events, err := a.o.Archive.Events(c.Context(), r)
-	if err != nil {
-		c.Fail(err)
-		return
-	}
-	out := listOut[eventOut]{Object: "list", Data: make([]eventOut, len(events)), URL: c.R.URL.Path}
-	for i := range events {
-		out.Data[i] = eventOf(&events[i], r.Deliveries)
-	}
-	give(c, http.StatusOK, out)
-}
-
-func eventOf(e *mail.Event, deliveries []mail.Delivery) eventOut {
-	out := eventOut{ID: e.ID.Text(mail.PrefixEvent), Type: string(e.Type), Sequence: e.Sequence, At: e.At, Recipient: e.Recipient, Detail: e.Detail}
-	for i := range deliveries {
-		if d := &deliveries[i]; e.Delivery != 0 && d.Row == e.Delivery {
-			out.RecipientID = d.ID.Text(mail.PrefixRecipient)
-			if out.Recipient == "" {
-				out.Recipient = d.Address
-			}
-		}
-	}
-	return out
-}
-
 type lineOut struct {
 	Dir  string `json:"dir"`
 	At   int64  `json:"t_ms"`
@@ -240,6 +204,10 @@ type attemptOut struct {
 }
 
 func (a *API) listAttempts(c *httpapi.Call) {
+	l := a.list(c, "include=total")
+	if l.failed() {
+		return
+	}
 	r, ok := a.find(c)
 	if !ok {
 		return
@@ -249,11 +217,11 @@ func (a *API) listAttempts(c *httpapi.Call) {
 		c.Fail(err)
 		return
 	}
-	out := listOut[attemptOut]{Object: "list", Data: make([]attemptOut, len(attempts)), URL: c.R.URL.Path}
+	out := make([]attemptOut, len(attempts))
 	for i := range attempts {
-		out.Data[i] = attemptOf(&attempts[i])
+		out[i] = attemptOf(&attempts[i])
 	}
-	give(c, http.StatusOK, out)
+	pageStory(a, l, out)
 }
 
 func attemptOf(t *archive.AttemptOf) attemptOut {

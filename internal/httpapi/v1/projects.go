@@ -75,7 +75,7 @@ func (a *API) createProject(c *httpapi.Call) {
 }
 
 func (a *API) listProjects(c *httpapi.Call) {
-	l := a.list(c)
+	l := a.list(c, "include=total")
 	if l.failed() {
 		return
 	}

@@ -389,3 +389,39 @@ func TestAWaitIsAsLongAsItWasAskedFor(t *testing.T) {
 		t.Errorf("%d after %v", answer.StatusCode, took)
 	}
 }
+
+func TestListsTellTheirTotalWhenAsked(t *testing.T) {
+	t.Parallel()
+	h := build(t, 0)
+	for i := range 5 {
+		h.send(fmt.Sprintf(`{"recipient":"u%d@example.com","subject":"s","text":"x","tags":["t%d"]}`, i, i%2)).is(202, "")
+		h.ask(testKey, "POST", "/v1/suppressions", fmt.Sprintf(`{"recipient":"s%d@example.com","reason":"manual"}`, i)).is(201, "")
+	}
+	first := h.ask(testKey, "GET", "/v1/messages?limit=2", "").is(200, "")
+	if first.at("/total") != "" {
+		t.Errorf("a total nobody asked for: %s", first.Body)
+	}
+	for path, want := range map[string]string{"/v1/messages?limit=2&include=total": "5", "/v1/messages?include=total&tag=t1": "2", "/v1/messages?include=recipients,total&recipient=nobody@example.com": "0",
+		"/v1/sandbox/messages?limit=1&include=total": "5", "/v1/suppressions?limit=2&include=total": "5", "/v1/unsubscribes?include=total": "0", "/v1/suppressions?include=total&recipient=s1@example.com": "1",
+		"/v1/api-keys?include=total": "", "/v1/templates?include=total": "0", "/v1/domains?include=total": "", "/v1/webhooks?include=total": "0"} {
+		a := h.ask(testKey, "GET", path, "").is(200, "")
+		if want == "" {
+			if a.at("/total/count") == "" {
+				t.Errorf("%s: no total", path)
+			}
+			continue
+		}
+		if a.at("/total/count") != want || a.at("/total/estimate") != "false" {
+			t.Errorf("%s: total %s of %s, want %s", path, a.at("/total/count"), a.at("/total/estimate"), want)
+		}
+	}
+	next := first.at("/next_cursor")
+	if second := h.ask(testKey, "GET", "/v1/messages?limit=2&include=total&cursor="+next, "").is(200, ""); second.at("/total/count") != "5" {
+		t.Errorf("the second page counts otherwise: %s", second.Body)
+	}
+	for _, path := range []string{"/v1/messages?include=totals", "/v1/suppressions?include=recipients", "/v1/events?include=total", "/v1/usage?include=total"} {
+		if a := h.ask(testKey, "GET", path, "").is(400, "invalid_parameter"); !strings.Contains(a.Body.String(), `"field":"include"`) {
+			t.Errorf("%s: %s", path, a.Body)
+		}
+	}
+}

@@ -51,14 +51,14 @@ func (a *API) sandboxQuery(l *listing) archive.Query {
 }
 
 func (a *API) listSandbox(c *httpapi.Call) {
-	l := a.list(c, "recipient", "subject", "created_after", "after", "since", "created_before", "until", "status", "q")
+	l := a.list(c, "include=total", "recipient", "subject", "created_after", "after", "since", "created_before", "until", "status", "q")
 	q := a.sandboxQuery(l)
 	l.notYet("q")
 	if l.failed() {
 		return
 	}
 	records, err := a.o.Archive.List(c.Context(), q)
-	pageOf(a, l, records, err, func(r *archive.Record) listedMessage { return listedOf(r, true) }, func(m *listedMessage) int64 { return m.row })
+	pageOf(a, l, records, err, a.countMessages(q), func(r *archive.Record) listedMessage { return listedOf(r, true) }, func(m *listedMessage) int64 { return m.row })
 }
 
 type clearedOut struct {

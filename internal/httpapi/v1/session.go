@@ -160,7 +160,7 @@ func (a *API) listSessions(c *httpapi.Call) {
 	if !ok {
 		return
 	}
-	l := a.list(c)
+	l := a.list(c, "include=total")
 	if l.failed() {
 		return
 	}

@@ -178,14 +178,34 @@ func (l *listing) suppressions(owner mail.Owner, kind string) feedback.Query {
 func (a *API) listSuppressions(c *httpapi.Call) { a.listKind(c, "") }
 
 func (a *API) listKind(c *httpapi.Call, kind string) {
-	l := a.list(c, suppressionFilters...)
+	l := a.list(c, append([]string{"include=total"}, suppressionFilters...)...)
 	q := l.suppressions(c.Who.Owner, kind)
 	if l.failed() {
 		return
 	}
 	found, err := a.o.Suppressions.List(c.Context(), q)
-	pageOf(a, l, found, err, suppressionShape, func(s *suppressionOut) int64 { return s.row })
+	pageOf(a, l, found, err, a.countSuppressions(q), suppressionShape, func(s *suppressionOut) int64 { return s.row })
 }
+
+// countSuppressions counts page by page: no list is given longer than that.
+func (a *API) countSuppressions(q feedback.Query) counter {
+	return func(ctx context.Context, most int) (n int, whole bool, err error) {
+		q.Limit, q.After = countStep, 0
+		for n < most {
+			found, err := a.o.Suppressions.List(ctx, q)
+			if err != nil {
+				return 0, false, err
+			}
+			if n += len(found); len(found) < countStep {
+				break
+			}
+			q.After = found[len(found)-1].Row
+		}
+		return n, true, nil
+	}
+}
+
+const countStep = 1000
 
 func (a *API) getSuppression(c *httpapi.Call) {
 	found, err := a.o.Suppressions.Find(c.Context(), c.Who.Owner, c.Param(0))

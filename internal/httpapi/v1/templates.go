@@ -140,7 +140,7 @@ func readEngine(f *form, v value) template.Engine {
 }
 
 func (a *API) listTemplates(c *httpapi.Call) {
-	l := a.list(c, "q", "published")
+	l := a.list(c, "include=total", "q", "published")
 	q := render.Query{Project: c.Who.Owner.Project, Text: l.text("q"), After: l.After, Limit: l.Limit + 1, Ascending: l.Ascending}
 	switch v, given := l.value("published"); {
 	case !given:
@@ -154,7 +154,11 @@ func (a *API) listTemplates(c *httpapi.Call) {
 		return
 	}
 	all, err := a.o.Templates.List(c.Context(), q)
-	pageOf(a, l, all, err, fullTemplateOf, func(t *fullTemplate) int64 { return t.row })
+	count := counting(func(ctx context.Context, most int) ([]render.Template, error) {
+		q.Limit, q.After = most, 0
+		return a.o.Templates.List(ctx, q)
+	})
+	pageOf(a, l, all, err, count, fullTemplateOf, func(t *fullTemplate) int64 { return t.row })
 }
 
 func (a *API) getTemplate(c *httpapi.Call) {

@@ -1,6 +1,7 @@
 package v1
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strconv"
@@ -202,7 +203,7 @@ func readVariable(f *form, field string, v value) (out render.Variable) {
 }
 
 func (a *API) listVersions(c *httpapi.Call) {
-	l := a.list(c)
+	l := a.list(c, "include=total")
 	if l.failed() {
 		return
 	}
@@ -211,7 +212,10 @@ func (a *API) listVersions(c *httpapi.Call) {
 		return
 	}
 	all, err := a.o.Templates.Versions(c.Context(), &t, int(l.After), l.Limit+1, l.Ascending)
-	pageOf(a, l, all, err, listedVersion, func(v *templateVersionOut) int64 { return v.row })
+	count := counting(func(ctx context.Context, most int) ([]render.Version, error) {
+		return a.o.Templates.Versions(ctx, &t, 0, most, l.Ascending)
+	})
+	pageOf(a, l, all, err, count, listedVersion, func(v *templateVersionOut) int64 { return v.row })
 }
 
 func (a *API) getVersion(c *httpapi.Call) {

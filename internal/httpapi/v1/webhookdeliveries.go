@@ -1,6 +1,7 @@
 package v1
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strconv"
@@ -81,10 +82,11 @@ func (a *API) listHooks(c *httpapi.Call) {
 	if !ok {
 		return
 	}
-	l := a.list(c, "status", "type", "types", "message_id", "after")
+	l := a.list(c, "include=total", "status", "type", "types", "message_id", "after")
 	q := webhook.DeliveryQuery{Owner: c.Who.Owner, Endpoint: id, Status: l.hookStatus(), Types: l.eventTypes("type", "types"), Message: l.id("message_id", mail.PrefixMessage)}
-	if after, given := l.position("after"); given && l.After == 0 {
-		l.After = after
+	from, given := l.position("after")
+	if given && l.After == 0 {
+		l.After = from
 		if l.text("order") == "" {
 			l.Ascending = true
 		}
@@ -96,7 +98,11 @@ func (a *API) listHooks(c *httpapi.Call) {
 	}
 	q.After, q.Ascending, q.Limit = l.After, l.Ascending, l.Limit+1
 	all, err := a.o.Webhooks.Deliveries(c.Context(), q)
-	pageOf(a, l, all, err, hookShape, func(h *hookOut) int64 { return h.position })
+	count := counting(func(ctx context.Context, most int) ([]webhook.Delivery, error) {
+		q.Limit, q.After = most, from
+		return a.o.Webhooks.Deliveries(ctx, q)
+	})
+	pageOf(a, l, all, err, count, hookShape, func(h *hookOut) int64 { return h.position })
 }
 
 var hookStatuses = []string{webhook.Pending, webhook.Parked, webhook.Delivered, webhook.Failed}

@@ -202,7 +202,7 @@ func (a *API) failWebhook(c *httpapi.Call, turn httpapi.Turn, err error) {
 }
 
 func (a *API) listWebhooks(c *httpapi.Call) {
-	l := a.list(c)
+	l := a.list(c, "include=total")
 	if l.failed() {
 		return
 	}

@@ -370,6 +370,7 @@ func TestDeliveriesAreShownRetriedAndReplayed(t *testing.T) {
 	if a := h.ask(testKey, "GET", path+"/deliveries?message_id="+mail.NewID(time.Now()).Text("msg"), "").is(200, ""); a.at("/data") != "[]" {
 		t.Errorf("%s", a.Body)
 	}
+	h.timelineTells("/v1/messages/"+id+"/events", "webhook.pending", "500", strings.TrimPrefix(receiver.URL, "http://"))
 
 	status.Store(http.StatusNoContent)
 	r := h.ask(testKey, "POST", "/v1/webhook-deliveries/"+d.at("/data/0/delivery_id")+"/retry", "", "Idempotency-Key: r1").is(202, "")
@@ -380,6 +381,7 @@ func TestDeliveriesAreShownRetriedAndReplayed(t *testing.T) {
 		t.Errorf("retried as %s, first %s", again, first)
 	}
 	h.eventually(path+"/deliveries?status=delivered", func(a answer) bool { return a.at("/data/0/event_id") == first })
+	h.timelineTells("/v1/messages/"+id+"/events", "webhook.delivered", "204", strings.TrimPrefix(receiver.URL, "http://"))
 	h.ask(testKey, "POST", "/v1/webhook-deliveries/"+d.at("/data/0/delivery_id")+"/retry", "", "Idempotency-Key: r1").is(202, "")
 
 	if a := h.ask(testKey, "POST", path+"/replay", `{"since":"-1h","types":["message.queued"],"dry_run":true}`).is(200, ""); a.at("/matched") != "1" {
@@ -419,4 +421,21 @@ func (h *house) eventually(path string, is func(answer) bool) answer {
 			h.t.Fatalf("%s stays %s", path, a.Body)
 		}
 	}
+}
+
+// timelineTells checks what a message's timeline of one event says of its one webhook.
+func (h *house) timelineTells(path, kind, status, host string) {
+	h.t.Helper()
+	if a := h.ask(testKey, "GET", path, "").is(200, ""); a.at("/data/0/type") != "message.queued" || a.at("/data/1") != "" {
+		h.t.Errorf("webhooks nobody asked for: %s", a.Body)
+	}
+	a := h.ask(testKey, "GET", path+"?include=webhooks,total", "").is(200, "")
+	if a.at("/data/0/type") != "message.queued" || a.at("/data/0/webhook") != "" || a.at("/data/1/type") != kind || a.at("/data/1/event_id") != a.at("/data/0/event_id") || a.at("/data/2") != "" ||
+		a.at("/data/1/webhook/last_status") != status || a.at("/data/1/webhook/host") != host || a.at("/data/1/recipient") != "ada@sandbox.test" || a.at("/total/count") != "2" || strings.Contains(a.Body.String(), "http://") {
+		h.t.Errorf("%s", a.Body)
+	}
+	if a := h.ask(testKey, "GET", path+"?include=webhooks&order=desc", "").is(200, ""); a.at("/data/0/type") != kind || a.at("/data/1/type") != "message.queued" {
+		h.t.Errorf("%s", a.Body)
+	}
+	h.ask(testKey, "GET", path+"?include=hooks", "").is(400, "invalid_parameter")
 }

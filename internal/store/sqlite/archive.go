@@ -40,6 +40,35 @@ func (s *Store) Messages(ctx context.Context, q archive.Query) (out []archive.Re
 	return out, err
 }
 
+// Count counts as Messages would find, row by row, so that what was counted is known when
+// the time is over.
+func (s *Store) Count(ctx context.Context, q archive.Query, most int) (n int, whole bool, err error) {
+	tail := s.tail()
+	q.After = 0
+	err = s.readLong(ctx, func(conn *sqlite.Conn) error {
+		f, err := newFind(conn, tail, &q)
+		if err != nil || f.none {
+			return err
+		}
+		stmt, err := f.prepare(conn, `SELECT 1 FROM `+f.from, "", int64(most))
+		if err != nil {
+			return err
+		}
+		defer stmt.Finalize()
+		for {
+			more, err := stmt.Step()
+			if err != nil || !more {
+				return err
+			}
+			n++
+		}
+	})
+	if errors.Is(err, context.DeadlineExceeded) {
+		return n, false, nil
+	}
+	return n, true, err
+}
+
 // Message finds one by its ID.
 func (s *Store) Message(ctx context.Context, owner mail.Owner, id mail.ID) (*archive.Record, error) {
 	return s.messageWhere(ctx, `m.id = ? AND m.owner = ?`, func(b *binder) {

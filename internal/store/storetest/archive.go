@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -49,6 +50,44 @@ var archiveClauses = []clause{
 			q.After = rows["2"]
 			equalList(w, "ascending", w.found(q), []string{"3", "4", "5"})
 		}
+	}},
+	{"messages are counted as they are found, on all pages and no further than asked", func(w *world) {
+		var all []*submit.Acceptance
+		for i := range 12 {
+			a := w.letter("ada@example.com", "Bob@example.com")
+			if i%3 == 0 {
+				a.Message.Tags = []string{"third"}
+			}
+			all = append(all, a)
+		}
+		w.acceptAll(all)
+		for _, c := range []struct {
+			q    archive.Query
+			most int
+			want int
+		}{
+			{archive.Query{}, 100, 12}, {archive.Query{Limit: 2, Ascending: true}, 100, 12}, {archive.Query{}, 5, 5}, {archive.Query{}, 12, 12},
+			{archive.Query{Recipient: "bob@example.com"}, 100, 12}, {archive.Query{Recipient: "*@example.com"}, 100, 12}, {archive.Query{Recipient: "ada*"}, 100, 12},
+			{archive.Query{Tag: "third"}, 100, 4}, {archive.Query{Tag: "none"}, 100, 0}, {archive.Query{CreatedAfter: w.now.Add(time.Hour)}, 100, 0},
+			{archive.Query{After: 3}, 100, 12}, // the page does not matter
+		} {
+			c.q.Owner = w.owner
+			n, whole, err := w.s.Count(w.ctx, c.q, c.most)
+			w.must(err)
+			equal(w, fmt.Sprintf("count of %+v", c.q), n, c.want)
+			equal(w, "whole", whole, true)
+		}
+		n, _, err := w.s.Count(w.ctx, archive.Query{Owner: mail.Owner{Project: w.owner.Project + 1, Env: w.owner.Env}}, 100)
+		w.must(err)
+		equal(w, "another's", n, 0)
+	}},
+	{"a count whose time is over tells what it has", func(w *world) {
+		w.accept(w.letter("ada@example.com"))
+		ctx, cancel := context.WithDeadline(w.ctx, time.Now().Add(-time.Second))
+		defer cancel()
+		_, whole, err := w.s.Count(ctx, archive.Query{Owner: w.owner}, 100)
+		w.must(err)
+		equal(w, "whole", whole, false)
 	}},
 	{"each filter finds what it should, and they combine", archiveFilters},
 	{"statuses are found among many, once a message", func(w *world) {
