@@ -37,7 +37,8 @@ type Project struct {
 	AllowedDomains       []string  `json:"allowed_domains"`
 	Tracking             Tracking  `json:"tracking"`
 	TrackingHost         string    `json:"tracking_host"`
-	UnverifiedDomains    string    `json:"unverified_domains"` // "reject", "warn"
+	UnverifiedDomains    string    `json:"unverified_domains"`    // "reject", "warn"
+	DedupeWindowSeconds  int       `json:"dedupe_window_seconds"` // 0: equal messages are two
 	CreatedAt            time.Time `json:"created_at"`
 	Warnings             []Warning `json:"warnings"`
 }
@@ -58,6 +59,7 @@ type ProjectChange struct {
 	Tracking             Optional[Tracking] `json:"tracking,omitzero"`
 	TrackingHost         Optional[string]   `json:"tracking_host,omitzero"`
 	UnverifiedDomains    Optional[string]   `json:"unverified_domains,omitzero"`
+	DedupeWindowSeconds  Optional[int]      `json:"dedupe_window_seconds,omitzero"`
 }
 
 // Get gives the project.

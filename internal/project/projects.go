@@ -117,6 +117,9 @@ func judgeSettings(s *Settings) mail.Faults {
 	if s.HostedDays < 0 || s.HostedDays > 3650 {
 		fault("hosted_link_days", "hosted_link_days is between 1 and 3650.")
 	}
+	if s.DedupeSeconds < 0 || s.DedupeSeconds > 86400 {
+		fault("dedupe_window_seconds", "dedupe_window_seconds is between 0 (off) and 86400.")
+	}
 	if r := s.RatePerMinute; r != nil && (*r < 0 || *r > maxKeyRate) {
 		f = append(f, &mail.Error{Code: "invalid_value", Field: "rate_limit.per_minute", Pointer: "#/rate_limit/per_minute",
 			Message: "The limit is between 0 (unlimited) and 10000000 requests a minute."})

@@ -42,8 +42,9 @@ type Settings struct {
 	AllowedDomains    []string `json:"allowed_domains"`
 	TrackOpens        bool     `json:"track_opens,omitzero"`
 	TrackClicks       bool     `json:"track_clicks,omitzero"`
-	TrackingHost      string   `json:"tracking_host,omitzero"` // of links in mail, https; "" = the public URL
-	DisplayName       string   `json:"display_name,omitzero"`  // what the Hyvor dialect calls the project; "" = its name
+	TrackingHost      string   `json:"tracking_host,omitzero"`         // of links in mail, https; "" = the public URL
+	DedupeSeconds     int      `json:"dedupe_window_seconds,omitzero"` // equal messages without a key within it are one; 0: never
+	DisplayName       string   `json:"display_name,omitzero"`          // what the Hyvor dialect calls the project; "" = its name
 }
 
 // Key is an API key; its secret is known by hash only.

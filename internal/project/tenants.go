@@ -88,7 +88,7 @@ func projectShape(p *Project) any {
 	return map[string]any{"name": p.Name, "suspended": p.Suspended, "suspended_reason": p.SuspendedReason, "live_enabled": !p.LiveDisabled, "default_from": s.DefaultFrom,
 		"on_suppressed": s.OnSuppressed, "strict_fields": s.StrictFields, "content_retention_days": s.ContentDays, "event_retention_days": s.EventDays,
 		"hosted_link_days": s.HostedDays, "rate_limit_per_minute": s.RatePerMinute, "daily_messages": s.DailyMessages, "unverified_domains": s.UnverifiedDomains,
-		"allowed_domains": s.AllowedDomains, "track_opens": s.TrackOpens, "track_clicks": s.TrackClicks, "tracking_host": s.TrackingHost}
+		"allowed_domains": s.AllowedDomains, "track_opens": s.TrackOpens, "track_clicks": s.TrackClicks, "tracking_host": s.TrackingHost, "dedupe_window_seconds": s.DedupeSeconds}
 }
 
 // What follows is the operator's (instance.*): all projects.

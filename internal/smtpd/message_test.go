@@ -340,3 +340,26 @@ func TestTLSFromTheStart(t *testing.T) {
 	}
 	c.say("STARTTLS", "502")
 }
+
+func TestEqualMessagesAreOneWhereTheProjectHasAWindow(t *testing.T) {
+	t.Parallel()
+	h := build(t, 0, nil)
+	who, fault := h.access.Authenticate(t.Context(), liveKey, netip.Addr{}, time.Now())
+	if fault != nil {
+		t.Fatal(fault)
+	}
+	if _, err := h.access.UpdateProject(t.Context(), who, 0, func(s *project.Settings) { s.DedupeSeconds = 3600 }); err != nil {
+		t.Fatal(err)
+	}
+	c := h.known(liveKey)
+	first := c.transaction(hello("Message-ID: <1@x.test>"), "ada@customer.io")
+	c.want250(first)
+	if got := c.transaction(hello("Message-ID: <2@x.test>"), "ada@customer.io"); got != strings.Replace(first, "queued", "already accepted", 1) {
+		t.Errorf("got %q", got)
+	}
+	for _, other := range []string{c.transaction(hello(), "bob@customer.io"), c.transaction(hello("Comments: other"), "ada@customer.io"), c.transaction(hello("Idempotency-Key: k"), "ada@customer.io")} {
+		if !strings.HasSuffix(other, " queued") {
+			t.Errorf("got %q", other)
+		}
+	}
+}

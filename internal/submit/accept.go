@@ -29,12 +29,13 @@ type entry struct {
 	requestID   string
 	arrived     time.Time
 	answer      func(*Accepted) mail.Answer
+	same        *mail.Once // instead of a key: see same.go; nil = none
 }
 
 func (d *draft) entry(content mail.Content) *entry {
 	return &entry{
 		who: d.who, now: d.now, message: d.message, content: content, files: d.kept, recipients: d.recipients, warnings: d.warnings,
-		key: d.r.Key, route: d.r.Route, fingerprint: d.r.Fingerprint, requestID: d.r.RequestID, arrived: d.r.Arrived, answer: d.r.Answer,
+		key: d.r.Key, route: d.r.Route, fingerprint: d.r.Fingerprint, requestID: d.r.RequestID, arrived: d.r.Arrived, answer: d.r.Answer, same: d.once(),
 	}
 }
 
@@ -81,7 +82,7 @@ func (s *Service) accept(ctx context.Context, e *entry) (*Accepted, error) {
 	receipt := &receipts[0]
 	if receipt.Replayed != nil {
 		s.undo(a, leased)
-		return replay(receipt.Replayed, e.fingerprint)
+		return e.replay(receipt.Replayed)
 	}
 	out.take(receipt)
 	out.Answer = receipt.Answer
@@ -96,6 +97,17 @@ func (out *Accepted) take(r *Receipt) {
 		out.Deliveries[i].Row = r.Deliveries[i]
 	}
 	out.Superseded = r.Superseded
+}
+
+// replay is of a key, or of an equal message: then the answer is kept under no key of the
+// caller's, and has no fingerprint it could compare.
+func (e *entry) replay(first *mail.Answer) (*Accepted, error) {
+	if e.same != nil {
+		a := *first
+		a.Fingerprint = e.fingerprint
+		return &Accepted{Answer: a, Replayed: true}, nil
+	}
+	return replay(first, e.fingerprint)
 }
 
 // replay answers a key that was used before: with the first answer if the request is
@@ -121,6 +133,7 @@ func (s *Service) acceptance(e *entry, out *Accepted) *Acceptance {
 	e.message.AcceptTime = max(s.now().Sub(arrived), 0)
 	a := &Acceptance{Message: e.message, Content: e.content, Files: e.files, Quotas: project.QuotasOf(e.who), Deliveries: make([]NewDelivery, len(out.Deliveries))}
 	e.tell(a, out)
+	a.Once = e.same
 	if e.key != "" {
 		a.Once = &mail.Once{
 			Owner: e.message.Owner, Route: e.route, Key: e.key, Fingerprint: e.fingerprint, RequestID: e.requestID,

@@ -256,7 +256,7 @@ func (d *draft) estimate() int64 {
 func (b *batch) accept(ctx context.Context) (*AcceptedBatch, error) {
 	for _, e := range b.entries {
 		out := e.accepted()
-		if e.key == "" {
+		if e.key == "" && e.same == nil {
 			e.answer = nil // nobody will ask for the answer of this one alone
 		}
 		a := b.s.acceptance(e, out)
@@ -331,7 +331,8 @@ func (b *batch) settle(receipts []Receipt) *AcceptedBatch {
 	for i, place := range b.places {
 		r := &receipts[i]
 		if r.Replayed != nil {
-			result.Items[place] = replayItem(r.Replayed, b.entries[i].fingerprint)
+			again, err := b.entries[i].replay(r.Replayed)
+			result.Items[place] = BatchItem{Accepted: again, Err: err}
 			continue
 		}
 		if r.Row != 0 { // zero: the batch was refused

@@ -33,6 +33,7 @@ type draft struct {
 	hosted     []hosted
 	kept       []NewFile // the hosted ones, once they are on disk
 	toDisk     bool      // the bytes go to disk however few they are
+	says       [32]byte  // digest of its texts, where equal messages count as one
 
 	faults   mail.Faults
 	warnings []mail.Warning
@@ -83,6 +84,7 @@ func (d *draft) judge(ctx context.Context) error {
 	if err := d.verdict(); err != nil {
 		return err
 	}
+	d.noteTexts()
 	d.link()
 	return nil
 }

@@ -152,6 +152,11 @@ func (s *Service) SubmitRaw(ctx context.Context, who project.Principal, r *RawRe
 	if r.DryRun {
 		return d.previewRaw(parts)
 	}
+	if d.sameWindow() > 0 {
+		if d.says, err = r.Raw.Fingerprint(); err != nil {
+			return nil, err
+		}
+	}
 	content, err := d.writeRaw(ctx, r.Raw)
 	if err != nil {
 		return nil, err

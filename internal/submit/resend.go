@@ -51,7 +51,7 @@ func (s *Service) Resend(ctx context.Context, who project.Principal, r *ResendRe
 	if err != nil {
 		return nil, err
 	}
-	return s.accept(ctx, d.entry(content))
+	return s.accept(ctx, d.entry(content)) // equal to another on purpose: it is never taken for one
 }
 
 // judgeAgain takes over what was judged once and looks at what may have changed.

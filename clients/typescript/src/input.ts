@@ -284,6 +284,8 @@ export interface ProjectChange {
   content_retention_days?: number | null;
   event_retention_days?: number | null;
   hosted_link_days?: number | null;
+  /** Equal messages without an idempotency key within it are one; 0: never. */
+  dedupe_window_seconds?: number | null;
   rate_limit?: { per_minute: number | null } | null;
   daily_messages?: number | null;
   allowed_domains?: string[] | null;

@@ -825,6 +825,8 @@ export interface Project {
   content_retention_days: number;
   event_retention_days: number;
   hosted_link_days: number;
+  /** Equal messages without an idempotency key within it are one; 0: never. */
+  dedupe_window_seconds: number;
   rate_limit: RateLimit;
   allowed_domains: string[] | null;
   tracking: {

@@ -16,6 +16,7 @@ import (
 	"github.com/postroad/postroad/internal/audit"
 	"github.com/postroad/postroad/internal/httpapi/hyvor"
 	"github.com/postroad/postroad/internal/mail"
+	"github.com/postroad/postroad/internal/project"
 )
 
 // A hundred twins of one key, of which half say it in other words: one message, one answer.
@@ -214,4 +215,22 @@ func TestWhatHoldsForEveryDoorHoldsHere(t *testing.T) {
 	id, _, _ := strings.Cut(strings.TrimPrefix(sent.Body.String(), `{"id":`), ",")
 	h.must(403, "suspended", liveKey, "POST", "/api/console/sends/"+id+"/retry", "{}")
 	h.must(200, "", liveKey, "GET", "/api/console/sends/"+id, "")
+}
+
+func TestEqualSendsAreOneWhereTheProjectHasAWindow(t *testing.T) {
+	t.Parallel()
+	h := build(t, hyvor.Bounds{})
+	p, err := h.store.ProjectByName(t.Context(), project.DefaultProject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Settings.DedupeSeconds = 600
+	if _, err := h.store.UpdateProject(t.Context(), p, 0); err != nil {
+		t.Fatal(err)
+	}
+	first := h.must(200, "", liveKey, "POST", "/api/console/sends", plainSend)
+	again := h.must(200, "", liveKey, "POST", "/api/console/sends", plainSend)
+	if first.Body.String() != again.Body.String() || again.Header().Get("X-Idempotency-Payload-Mismatch") != "" {
+		t.Errorf("%s\n%s %v", first.Body, again.Body, again.Header())
+	}
 }

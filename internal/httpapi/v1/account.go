@@ -89,6 +89,7 @@ type projectOut struct {
 	AllowedDomains    []string       `json:"allowed_domains"`
 	Tracking          trackingOut    `json:"tracking"`
 	TrackingHost      *string        `json:"tracking_host"`
+	DedupeSeconds     int            `json:"dedupe_window_seconds"`
 	UnverifiedDomains string         `json:"unverified_domains"`
 	CreatedAt         string         `json:"created_at"`
 	Warnings          []mail.Warning `json:"warnings,omitempty"`
@@ -103,7 +104,7 @@ func (a *API) projectOf(p *project.Project) projectOut {
 	return projectOut{ID: p.ID.Text(mail.PrefixProject), Object: "project", Name: p.Name, Suspended: p.Suspended, SuspendedReason: orNull(p.SuspendedReason),
 		SuspendedAt: p.SuspendedAt, LiveEnabled: !p.LiveDisabled, DefaultFrom: orNull(s.DefaultFrom), OnSuppressed: s.OnSuppressed, StrictFields: s.StrictFields,
 		ContentDays: s.ContentDays, EventDays: s.EventDays, HostedDays: cmp.Or(s.HostedDays, 30), RateLimit: rateOut{&rate}, DailyMessages: s.DailyMessages,
-		AllowedDomains: s.AllowedDomains, Tracking: trackingOut{s.TrackOpens, s.TrackClicks}, TrackingHost: orNull(s.TrackingHost), UnverifiedDomains: s.UnverifiedDomains, CreatedAt: p.CreatedAt.UTC().Format(stampLayout)}
+		AllowedDomains: s.AllowedDomains, Tracking: trackingOut{s.TrackOpens, s.TrackClicks}, TrackingHost: orNull(s.TrackingHost), UnverifiedDomains: s.UnverifiedDomains, DedupeSeconds: s.DedupeSeconds, CreatedAt: p.CreatedAt.UTC().Format(stampLayout)}
 }
 
 func (a *API) showProject(c *httpapi.Call, p *project.Project, warnings []mail.Warning) {
@@ -116,7 +117,7 @@ func (a *API) showProject(c *httpapi.Call, p *project.Project, warnings []mail.W
 func (a *API) getProject(c *httpapi.Call) { a.showProject(c, c.Who.Project, nil) }
 
 var projectFields = []string{"default_from", "on_suppressed", "strict_fields", "content_retention_days", "event_retention_days", "hosted_link_days", "rate_limit",
-	"allowed_domains", "unverified_domains", "tracking", "tracking_host", "daily_messages"}
+	"allowed_domains", "unverified_domains", "tracking", "tracking_host", "daily_messages", "dedupe_window_seconds"}
 
 type trackingOut struct {
 	Opens  bool `json:"opens"`
@@ -176,6 +177,12 @@ func patchSetting(f *form, name string, v value, set func(func(*project.Settings
 		set(func(s *project.Settings) {
 			*map[string]*int{"content_retention_days": &s.ContentDays, "event_retention_days": &s.EventDays, "hosted_link_days": &s.HostedDays}[name] = n
 		})
+	case "dedupe_window_seconds":
+		n := 0
+		if !null {
+			n = f.small(name, v)
+		}
+		set(func(s *project.Settings) { s.DedupeSeconds = n })
 	case "rate_limit":
 		var rate *int
 		if !null {

@@ -210,9 +210,12 @@ func (b *batchBody) readItems(a *API, c *httpapi.Call, q url.Values, r *submit.B
 		item := readItem(v, b.defaults, shared)
 		item.s.r.Route, item.s.r.RequestID, item.s.r.Via, item.s.r.Arrived = sendRoute, c.RequestID, via(c), c.Arrived
 		item.s.r.Strict, item.s.r.DryRun = b.strict, r.DryRun
-		if item.s.r.Key != "" {
+		switch {
+		case item.s.r.Key != "":
 			t := &teller{requestID: c.RequestID, console: console, fingerprint: item.fingerprint(q)}
 			item.s.r.Fingerprint, item.s.r.Answer = t.fingerprint, t.answer
+		case c.Who.Project.Settings.DedupeSeconds > 0: // an equal one may ask for it
+			item.s.r.Answer = (&teller{requestID: c.RequestID, console: console}).answer
 		}
 		b.items[i], r.Items[i] = item, item.s.r
 	}
