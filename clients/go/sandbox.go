@@ -42,6 +42,35 @@ func (s *Sandbox) Get(ctx context.Context, id string) (*SandboxMessage, error) {
 	return call[SandboxMessage](ctx, s.c, http.MethodGet, at("sandbox", "messages", id), nil, nil)
 }
 
+// SandboxChecks is what would go wrong with a captured message if it were live.
+type SandboxChecks struct {
+	Response
+	Object    string         `json:"object"`
+	MessageID string         `json:"message_id"`
+	Status    string         `json:"status"` // the worst of them
+	Checks    []SandboxCheck `json:"checks"`
+}
+
+// SandboxCheck is one thing that was looked at.
+type SandboxCheck struct {
+	ID       string            `json:"id"`     // "html_support", "links", "list_unsubscribe", "authentication", "size"
+	Status   string            `json:"status"` // "pass", "warn", "fail"
+	Summary  string            `json:"summary"`
+	Fix      string            `json:"fix"`
+	Problems []TemplateProblem `json:"problems"`
+}
+
+// Checks looks at a captured message.
+func (s *Sandbox) Checks(ctx context.Context, id string) (*SandboxChecks, error) {
+	return call[SandboxChecks](ctx, s.c, http.MethodGet, at("sandbox", "messages", id, "checks"), nil, nil)
+}
+
+// Release really sends a captured message to one address, as a new live message. The
+// client's key must be a live one with messages.send and messages.content.
+func (s *Sandbox) Release(ctx context.Context, id, to string, options ...CallOption) (*Accepted, error) {
+	return call[Accepted](ctx, s.c, http.MethodPost, at("sandbox", "messages", id, "release"), map[string]string{"to": to}, options)
+}
+
 // SandboxCleared tells how much went.
 type SandboxCleared struct {
 	Response

@@ -360,6 +360,12 @@ func sandbox(t *testing.T, c *postroad.Client) {
 	if m := <-done; m == nil || m.MessageID != sent.MessageID || len(m.Extracted.Codes) != 1 || m.Extracted.Codes[0] != "482913" || len(m.Extracted.Links) != 1 || m.Content == nil {
 		t.Errorf("%+v", m)
 	}
+	if got := must[*postroad.SandboxChecks](t)(c.Sandbox.Checks(ctx, sent.MessageID)); len(got.Checks) != 5 || got.Status == "" || got.MessageID != sent.MessageID {
+		t.Errorf("%+v", got)
+	}
+	if _, err := c.Sandbox.Release(ctx, sent.MessageID, "me@real.test"); !errors.Is(err, postroad.ErrPermission) {
+		t.Errorf("a test key released: %v", err)
+	}
 	if m := must[*postroad.SandboxMessage](t)(c.Sandbox.Get(ctx, sent.MessageID)); m.Content.Subject != "Your code" || m.Subject != "Your code" {
 		t.Errorf("%+v", m)
 	}

@@ -6,7 +6,7 @@ import type {
 } from './input.js';
 import type { CallOptions } from './transport.js';
 import type {
-  Accepted, APIKey, CreatedAPIKey, DNSRecord, Domain, DomainHealth, Erasure, HealthReport, Job, MessageSummary, Project, RotatedKey, SandboxCleared, SandboxMessage,
+  Accepted, APIKey, CreatedAPIKey, DNSRecord, Domain, DomainHealth, Erasure, HealthReport, Job, MessageSummary, Project, RotatedKey, SandboxChecks, SandboxCleared, SandboxMessage,
   Suppression, SuppressionBatchResult, Template, TemplateDiff, TemplatePreview, TemplateValidation, TemplateVersion,
 } from './types.js';
 
@@ -335,6 +335,16 @@ export class Sandbox extends Resource {
 
   async get(id: string, options?: CallOptions): Promise<SandboxMessage> {
     return this.c.get(path('sandbox', 'messages', id), undefined, options);
+  }
+
+  /** What would go wrong with it if it were live. */
+  async checks(id: string, options?: CallOptions): Promise<SandboxChecks> {
+    return this.c.get(path('sandbox', 'messages', id, 'checks'), undefined, options);
+  }
+
+  /** Really sends it to one address, as a new live message: with a live key that has messages.send and messages.content. */
+  async release(id: string, to: string, options?: CallOptions): Promise<Accepted> {
+    return this.c.post(path('sandbox', 'messages', id, 'release'), { to }, options);
   }
 
   /** Removes all that was captured and has come to its end. */

@@ -840,6 +840,23 @@ export interface Project {
 }
 
 /** How much was cleared. */
+/** What would go wrong with a captured message if it were live. */
+export interface SandboxChecks {
+  object: 'sandbox_checks';
+  message_id: string;
+  /** The worst of them. */
+  status: 'pass' | 'warn' | 'fail' | (string & {});
+  checks: SandboxCheck[];
+}
+
+export interface SandboxCheck {
+  id: 'html_support' | 'links' | 'list_unsubscribe' | 'authentication' | 'size' | (string & {});
+  status: 'pass' | 'warn' | 'fail' | (string & {});
+  summary: string;
+  fix: string | null;
+  problems: TemplateProblem[];
+}
+
 export interface SandboxCleared {
   object: 'sandbox_cleared';
   /** Messages. */

@@ -265,6 +265,8 @@ func (a *API) routes() []httpapi.Route {
 	add(del, "/v1/sandbox/messages", "messages.write", a.clearSandbox)
 	add(get, "/v1/sandbox/messages/wait", "messages.content", a.waitSandbox)
 	add(get, "/v1/sandbox/messages/{message}", "messages.content", a.getSandbox)
+	add(get, "/v1/sandbox/messages/{message}/checks", "messages.content", a.checkSandbox)
+	add(post, "/v1/sandbox/messages/{message}/release", "messages.send", a.releaseSandbox, once)
 
 	add(get, "/f/{token}", "", a.getHosted, public)
 

@@ -38,6 +38,10 @@ func (a *API) resend(c *httpapi.Call) {
 	if !ok {
 		return
 	}
+	a.sendAgain(c, f, in, turn, record)
+}
+
+func (a *API) sendAgain(c *httpapi.Call, f *form, in *resendForm, turn httpapi.Turn, record *archive.Record) {
 	r, err := a.resendRequest(c, f, in, turn, record)
 	if err != nil {
 		c.Fail(err)
