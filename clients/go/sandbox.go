@@ -71,6 +71,32 @@ func (s *Sandbox) Release(ctx context.Context, id, to string, options ...CallOpt
 	return call[Accepted](ctx, s.c, http.MethodPost, at("sandbox", "messages", id, "release"), map[string]string{"to": to}, options)
 }
 
+// SandboxBehaviour is how the sandbox treats the project's test mail. What is zero is the
+// default: all is delivered, at once.
+type SandboxBehaviour struct {
+	Response  `json:"-"`
+	Default   string           `json:"default,omitempty"` // "deliver", "bounce", "defer"
+	LatencyMS int              `json:"latency_ms,omitempty"`
+	TimeScale float64          `json:"time_scale,omitempty"` // waits are this much of themselves, 0.0001–1
+	Chaos     map[string]Chaos `json:"chaos,omitempty"`      // by stage: "connect", "mail", "rcpt", "data"
+}
+
+// Chaos is refusals by chance.
+type Chaos struct {
+	Code        int     `json:"code"`        // 400–499 defers, 500–599 bounces
+	Probability float64 `json:"probability"` // percent
+}
+
+// Behaviour tells how the sandbox behaves.
+func (s *Sandbox) Behaviour(ctx context.Context) (*SandboxBehaviour, error) {
+	return call[SandboxBehaviour](ctx, s.c, http.MethodGet, at("sandbox", "behaviour"), nil, nil)
+}
+
+// SetBehaviour replaces it whole.
+func (s *Sandbox) SetBehaviour(ctx context.Context, b SandboxBehaviour, options ...CallOption) (*SandboxBehaviour, error) {
+	return call[SandboxBehaviour](ctx, s.c, http.MethodPut, at("sandbox", "behaviour"), b, options)
+}
+
 // SandboxCleared tells how much went.
 type SandboxCleared struct {
 	Response

@@ -198,7 +198,7 @@ func (sv *server) buildQueue() {
 		Hostname: d.Hostname, Port: uint16(d.MXPort), Begin: sv.queue, Resolver: sv.resolver, Guard: sv.guard, Contents: sv.store,
 		Keys: sv.domains, Sign: sign, ReturnPaths: sv.paths, Stamps: sv.tokens, Classify: feedback.Classify, Now: sv.now, Log: sv.log,
 	})
-	play = sandbox.New(sandbox.Options{Begin: sv.queue, Now: sv.now, Log: sv.log})
+	play = sandbox.New(sandbox.Options{Begin: sv.queue, Now: sv.now, Log: sv.log, Behaviour: sv.access.Behaviour})
 }
 
 // sign writes the DKIM signatures of one attempt.

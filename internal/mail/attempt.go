@@ -90,6 +90,7 @@ type Attempt struct {
 	Transcript []Line
 
 	RetryAfter time.Duration // a floor for the next wait, from the site or the lane; 0 = the ladder's
+	Scale      float64       // the ladder's wait is this much of itself: the sandbox may hasten; 0 = 1
 	Wait       Wait          // for Untried: why it waits now
 }
 

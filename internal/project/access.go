@@ -87,10 +87,11 @@ type AccessOptions struct {
 
 // Access says who a caller is and what they may do.
 type Access struct {
-	store  AccessStore
-	limits *Limits
-	now    func() time.Time
-	log    *slog.Logger
+	behaviours behaviours
+	store      AccessStore
+	limits     *Limits
+	now        func() time.Time
+	log        *slog.Logger
 
 	bootstrapLive, bootstrapTest string
 	auditDays                    int

@@ -117,6 +117,9 @@ func judgeSettings(s *Settings) mail.Faults {
 	if s.HostedDays < 0 || s.HostedDays > 3650 {
 		fault("hosted_link_days", "hosted_link_days is between 1 and 3650.")
 	}
+	if s.Sandbox != nil {
+		f = append(f, s.Sandbox.judge()...)
+	}
 	if s.DedupeSeconds < 0 || s.DedupeSeconds > 86400 {
 		fault("dedupe_window_seconds", "dedupe_window_seconds is between 0 (off) and 86400.")
 	}

@@ -30,21 +30,22 @@ type Project struct {
 
 // Settings of a project, as PATCH /v1/project takes them.
 type Settings struct {
-	DefaultFrom       string   `json:"default_from"`
-	OnSuppressed      string   `json:"on_suppressed"` // "accept" or "reject"
-	StrictFields      bool     `json:"strict_fields"`
-	ContentDays       int      `json:"content_retention_days"`
-	EventDays         int      `json:"event_retention_days"`
-	HostedDays        int      `json:"hosted_link_days,omitzero"` // how long links to hosted files work; 0: 30
-	RatePerMinute     *int     `json:"rate_per_minute"`           // nil: the operator's default; 0: unlimited
-	DailyMessages     *int     `json:"daily_messages,omitzero"`   // accepted per day (UTC) and environment; nil: unlimited
-	UnverifiedDomains string   `json:"unverified_domains"`        // "reject" or "warn"
-	AllowedDomains    []string `json:"allowed_domains"`
-	TrackOpens        bool     `json:"track_opens,omitzero"`
-	TrackClicks       bool     `json:"track_clicks,omitzero"`
-	TrackingHost      string   `json:"tracking_host,omitzero"`         // of links in mail, https; "" = the public URL
-	DedupeSeconds     int      `json:"dedupe_window_seconds,omitzero"` // equal messages without a key within it are one; 0: never
-	DisplayName       string   `json:"display_name,omitzero"`          // what the Hyvor dialect calls the project; "" = its name
+	DefaultFrom       string     `json:"default_from"`
+	OnSuppressed      string     `json:"on_suppressed"` // "accept" or "reject"
+	StrictFields      bool       `json:"strict_fields"`
+	ContentDays       int        `json:"content_retention_days"`
+	EventDays         int        `json:"event_retention_days"`
+	HostedDays        int        `json:"hosted_link_days,omitzero"` // how long links to hosted files work; 0: 30
+	RatePerMinute     *int       `json:"rate_per_minute"`           // nil: the operator's default; 0: unlimited
+	DailyMessages     *int       `json:"daily_messages,omitzero"`   // accepted per day (UTC) and environment; nil: unlimited
+	UnverifiedDomains string     `json:"unverified_domains"`        // "reject" or "warn"
+	AllowedDomains    []string   `json:"allowed_domains"`
+	TrackOpens        bool       `json:"track_opens,omitzero"`
+	TrackClicks       bool       `json:"track_clicks,omitzero"`
+	TrackingHost      string     `json:"tracking_host,omitzero"`         // of links in mail, https; "" = the public URL
+	DedupeSeconds     int        `json:"dedupe_window_seconds,omitzero"` // equal messages without a key within it are one; 0: never
+	Sandbox           *Behaviour `json:"sandbox,omitzero"`               // nil: everything is delivered
+	DisplayName       string     `json:"display_name,omitzero"`          // what the Hyvor dialect calls the project; "" = its name
 }
 
 // Key is an API key; its secret is known by hash only.

@@ -77,6 +77,7 @@ func (a *Access) storeProject(ctx context.Context, before, next Project, ifVersi
 	audit.Changed(ctx, next.ID.Text(mail.PrefixProject), projectShape(&before), projectShape(&next))
 	kept, err := a.store.UpdateProject(ctx, next, ifVersion)
 	if err == nil {
+		a.behaviours.changed(next.Row)
 		a.forget(func(g *grant) bool { return g.who.Owner.Project == next.Row })
 	}
 	return kept, err
@@ -88,7 +89,7 @@ func projectShape(p *Project) any {
 	return map[string]any{"name": p.Name, "suspended": p.Suspended, "suspended_reason": p.SuspendedReason, "live_enabled": !p.LiveDisabled, "default_from": s.DefaultFrom,
 		"on_suppressed": s.OnSuppressed, "strict_fields": s.StrictFields, "content_retention_days": s.ContentDays, "event_retention_days": s.EventDays,
 		"hosted_link_days": s.HostedDays, "rate_limit_per_minute": s.RatePerMinute, "daily_messages": s.DailyMessages, "unverified_domains": s.UnverifiedDomains,
-		"allowed_domains": s.AllowedDomains, "track_opens": s.TrackOpens, "track_clicks": s.TrackClicks, "tracking_host": s.TrackingHost, "dedupe_window_seconds": s.DedupeSeconds}
+		"allowed_domains": s.AllowedDomains, "track_opens": s.TrackOpens, "track_clicks": s.TrackClicks, "tracking_host": s.TrackingHost, "dedupe_window_seconds": s.DedupeSeconds, "sandbox": s.Sandbox}
 }
 
 // What follows is the operator's (instance.*): all projects.

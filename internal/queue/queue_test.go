@@ -216,6 +216,30 @@ func TestDeliveriesOfOneMessageToOneSiteTravelTogether(t *testing.T) {
 	})
 }
 
+func TestTheSandboxMayHastenTheLadder(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t)
+		r.know("there.test", "there")
+		var at []time.Duration
+		start := time.Now()
+		r.carry = func(context.Context, <-chan struct{}, *mail.Work) mail.Attempt {
+			at = append(at, time.Since(start).Round(time.Millisecond))
+			a := reply(mail.OutcomeDeferred, 451, mail.ClassUnknownUser, "4.3.0 later")
+			a.Scale = 0.01
+			return a
+		}
+		r.running(func() {
+			r.send(mail.Normal, "ada@there.test")
+			pass(time.Hour)
+			r.wantStory(0, "accepted deferred deferred deferred deferred deferred bounced")
+			want := []time.Duration{0, 300 * time.Millisecond, 3300 * time.Millisecond, 21300 * time.Millisecond, 93300 * time.Millisecond, 273300 * time.Millisecond}
+			if !slices.Equal(at, want) {
+				t.Errorf("tried at %v, want %v", at, want)
+			}
+		})
+	})
+}
+
 func TestTheLadderIsClimbedAndThenTheMessageBounces(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t)

@@ -156,7 +156,7 @@ func (q *Queue) deferred(r *Result, w *mail.Work, now time.Time) {
 		return
 	}
 	r.Status, r.Wait = mail.Deferred, mail.WaitRetry
-	r.Due = now.Add(q.wait(r.Tries, a.RetryAfter))
+	r.Due = now.Add(q.wait(r.Tries, a.Scale, a.RetryAfter))
 	if until := w.Message.ExpiresAt; !until.IsZero() && until.Before(r.Due) {
 		r.Due = until // to tell of its end in time
 	}
@@ -169,9 +169,13 @@ func (q *Queue) deferred(r *Result, w *mail.Work, now time.Time) {
 	r.Events = []mail.Event{e}
 }
 
-// wait is how long to wait after so many tries: the ladder's step ±10 %, at least floor.
-func (q *Queue) wait(tries int, floor time.Duration) time.Duration {
+// wait is how long to wait after so many tries: the ladder's step ±10 %, hastened by scale,
+// at least floor.
+func (q *Queue) wait(tries int, scale float64, floor time.Duration) time.Duration {
 	step := q.o.Schedule[max(tries, 1)-1]
+	if scale > 0 {
+		step = time.Duration(float64(step) * scale)
+	}
 	return max(time.Duration(float64(step)*(0.9+0.2*q.o.Jitter())), floor)
 }
 

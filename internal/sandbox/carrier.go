@@ -3,12 +3,13 @@ package sandbox
 import (
 	"context"
 	"log/slog"
-	"strings"
+	"math/rand/v2"
 	"time"
 
 	"github.com/postroad/postroad/internal/deliver"
 	"github.com/postroad/postroad/internal/lane"
 	"github.com/postroad/postroad/internal/mail"
+	"github.com/postroad/postroad/internal/project"
 	"github.com/postroad/postroad/internal/route"
 )
 
@@ -24,6 +25,10 @@ type Options struct {
 	Begin Queue
 	Now   func() time.Time
 	Log   *slog.Logger
+
+	// Behaviour tells how test mail of a project is treated; nil: all is delivered.
+	Behaviour func(ctx context.Context, project int64) project.Behaviour
+	Chance    func() float64 // from 0 to below 1; nil: a random number
 }
 
 // Carrier plays servers. It is safe for concurrent use, and it has no connections: a
@@ -36,6 +41,9 @@ var _ lane.Carrier = (*Carrier)(nil)
 func New(o Options) *Carrier {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Chance == nil {
+		o.Chance = rand.Float64
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -69,8 +77,9 @@ func (s session) Carry(ctx context.Context, soft <-chan struct{}, job *lane.Job)
 		}
 		return attempts
 	}
-	parts := cast(job.Works)
-	if !wait(ctx, soft, slowest(parts, verdicts)) {
+	as := s.c.behaviour(ctx, job)
+	parts := s.c.cast(job.Works, &as)
+	if !wait(ctx, soft, as.Scaled(slowest(parts, verdicts))+as.Latency()) {
 		return attempts // as if never begun: nobody was told anything
 	}
 	duration := s.c.o.Now().Sub(began)
@@ -80,9 +89,9 @@ func (s session) Carry(ctx context.Context, soft <-chan struct{}, job *lane.Job)
 			continue
 		}
 		attempts[i] = play(parts[i], w, job, duration)
-		attempts[i].At = began
+		attempts[i].At, attempts[i].Scale = began, as.TimeScale
 		if parts[i].Kind == route.MagicComplained {
-			s.c.o.Begin.Complain(w, parts[i].Delay)
+			s.c.o.Begin.Complain(w, as.Scaled(parts[i].Delay))
 		}
 	}
 	return attempts
@@ -102,22 +111,8 @@ func ended(ctx context.Context, soft <-chan struct{}) bool {
 	}
 }
 
-// cast tells which part each recipient plays.
-func cast(works []*mail.Work) []route.Magic {
-	parts := make([]route.Magic, len(works))
-	for i, w := range works {
-		parts[i].Kind = route.MagicDelivered
-		if d := w.Delivery.Destination; d == route.SandboxDomain || strings.HasSuffix(d, "."+route.SandboxDomain) {
-			// A parameter that the part cannot have was refused where the mail was accepted;
-			// one that comes all the same plays the part without it.
-			parts[i], _ = route.ParseMagic(mail.Address{Email: w.Delivery.Address}.Local())
-		}
-	}
-	return parts
-}
-
 // slowest is how long the transaction takes.
-func slowest(parts []route.Magic, verdicts []deliver.Verdict) (longest time.Duration) {
+func slowest(parts []part, verdicts []deliver.Verdict) (longest time.Duration) {
 	for i, p := range parts {
 		if p.Kind == route.MagicSlow && verdicts[i].Go {
 			longest = max(longest, p.Delay)

@@ -13,5 +13,8 @@
 //	slow+30s@                        250 after half a minute
 //	tlsfail@                         TLS breaks each time: deferred, class tls
 //
+// A project may have its ordinary test mail treated otherwise, and all times shortened:
+// project.Behaviour.
+//
 // suppressed@ and reject@ are played where mail is accepted, and never come here.
 package sandbox

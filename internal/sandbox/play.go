@@ -15,11 +15,14 @@ const host = "mx.sandbox.test"
 var mxNames = []string{host} // shared: nobody changes an attempt's
 
 // play is what a recipient's part makes of an attempt.
-func play(part route.Magic, w *mail.Work, job *lane.Job, took time.Duration) mail.Attempt {
+func play(part part, w *mail.Work, job *lane.Job, took time.Duration) mail.Attempt {
 	a := mail.Attempt{
 		Duration: took, Site: job.Route.Site, Host: host, MX: mxNames,
 		Source: job.Route.Source.Name, EHLO: job.Route.Source.EHLO,
 		Outcome: mail.OutcomeDelivered, Reply: mail.Reply{Code: 250, Enhanced: "2.0.0", Text: "OK: captured"},
+	}
+	if part.stage != "" {
+		trouble(&a, part)
 	}
 	switch part.Kind {
 	case route.MagicBounced:
@@ -41,6 +44,16 @@ func play(part route.Magic, w *mail.Work, job *lane.Job, took time.Duration) mai
 	}
 	a.Transcript = transcript(&a, part, w, job)
 	return a
+}
+
+// trouble is what chaos makes of an attempt: a refusal of the class "other" or what its code
+// means, never one that blames the recipient.
+func trouble(a *mail.Attempt, part part) {
+	a.Outcome, a.Reply = mail.OutcomeDeferred, mail.Reply{Code: part.Code, Enhanced: "4.3.0", Text: "Trouble on purpose at " + part.stage}
+	if part.Code >= 500 {
+		a.Outcome, a.Reply.Enhanced = mail.OutcomeBounced, "5.3.0"
+	}
+	a.Class, a.Advice = feedback.Classify(a.Reply, part.stage)
 }
 
 // meaning puts a permanent status into the words a site would use (RFC 3463 §3).
@@ -67,8 +80,17 @@ func meaning(status string) string {
 }
 
 // transcript is the conversation there would have been.
-func transcript(a *mail.Attempt, part route.Magic, w *mail.Work, job *lane.Job) []mail.Line {
+func transcript(a *mail.Attempt, part part, w *mail.Work, job *lane.Job) []mail.Line {
 	t := make(talk, 0, 13)
+	refused := func(stage string) bool {
+		if part.stage == stage {
+			t.server(a.Reply.Code, strconv.Itoa(a.Reply.Code)+" "+a.Reply.Enhanced+" "+a.Reply.Text)
+		}
+		return part.stage == stage
+	}
+	if refused("connect") {
+		return t
+	}
 	t.server(220, "220 "+host+" ESMTP sandbox")
 	t.client("EHLO " + job.Route.Source.EHLO)
 	t.server(250, "250-"+host)
@@ -79,9 +101,12 @@ func transcript(a *mail.Attempt, part route.Magic, w *mail.Work, job *lane.Job) 
 		return append(t, mail.Line{From: "!", Text: "remote error: tls: handshake failure"})
 	}
 	t.client("MAIL FROM:<" + job.Message.From.Email + ">")
+	if refused("mail") {
+		return t
+	}
 	t.server(250, "250 2.1.0 Ok")
 	t.client("RCPT TO:<" + w.Delivery.Address + ">")
-	if a.Outcome != mail.OutcomeDelivered {
+	if a.Outcome != mail.OutcomeDelivered && part.stage != "data" {
 		t.server(a.Reply.Code, strconv.Itoa(a.Reply.Code)+" "+a.Reply.Enhanced+" "+a.Reply.Text)
 		return t
 	}
@@ -89,6 +114,9 @@ func transcript(a *mail.Attempt, part route.Magic, w *mail.Work, job *lane.Job) 
 	t.client("DATA")
 	t.server(354, "354 End data with <CR><LF>.<CR><LF>")
 	t.client("(" + strconv.FormatInt(job.Message.Size, 10) + " bytes)")
+	if refused("data") {
+		return t
+	}
 	t.server(250, "250 2.0.0 OK: captured")
 	t[len(t)-1].At = a.Duration
 	return t

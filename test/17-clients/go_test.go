@@ -366,6 +366,14 @@ func sandbox(t *testing.T, c *postroad.Client) {
 	if _, err := c.Sandbox.Release(ctx, sent.MessageID, "me@real.test"); !errors.Is(err, postroad.ErrPermission) {
 		t.Errorf("a test key released: %v", err)
 	}
+	slow := must[*postroad.SandboxBehaviour](t)(c.Sandbox.SetBehaviour(ctx, postroad.SandboxBehaviour{LatencyMS: 1, Chaos: map[string]postroad.Chaos{"rcpt": {Code: 451, Probability: 0}}}))
+	if slow.LatencyMS != 1 || slow.Chaos["rcpt"].Code != 451 || slow.Default != "deliver" {
+		t.Errorf("%+v", slow)
+	}
+	must[*postroad.SandboxBehaviour](t)(c.Sandbox.SetBehaviour(ctx, postroad.SandboxBehaviour{}))
+	if b := must[*postroad.SandboxBehaviour](t)(c.Sandbox.Behaviour(ctx)); b.LatencyMS != 0 || len(b.Chaos) != 0 {
+		t.Errorf("%+v", b)
+	}
 	if m := must[*postroad.SandboxMessage](t)(c.Sandbox.Get(ctx, sent.MessageID)); m.Content.Subject != "Your code" || m.Subject != "Your code" {
 		t.Errorf("%+v", m)
 	}

@@ -126,6 +126,10 @@ export class Caller {
     return this.json<T>({ method: 'PATCH', path: at, body: JSON.stringify(body), options });
   }
 
+  put<T extends object>(at: string, body: unknown, options?: CallOptions): Promise<T> {
+    return this.json<T>({ method: 'PUT', path: at, body: JSON.stringify(body ?? {}), options });
+  }
+
   del<T extends object>(at: string, options?: CallOptions, query?: Query): Promise<T> {
     return this.json<T>({ method: 'DELETE', path: at, options, ...(query ? { query } : {}) });
   }

@@ -6,7 +6,7 @@ import type {
 } from './input.js';
 import type { CallOptions } from './transport.js';
 import type {
-  Accepted, APIKey, CreatedAPIKey, DNSRecord, Domain, DomainHealth, Erasure, HealthReport, Job, MessageSummary, Project, RotatedKey, SandboxChecks, SandboxCleared, SandboxMessage,
+  Accepted, APIKey, CreatedAPIKey, DNSRecord, Domain, DomainHealth, Erasure, HealthReport, Job, MessageSummary, Project, RotatedKey, SandboxBehaviour, SandboxChecks, SandboxCleared, SandboxMessage,
   Suppression, SuppressionBatchResult, Template, TemplateDiff, TemplatePreview, TemplateValidation, TemplateVersion,
 } from './types.js';
 
@@ -345,6 +345,16 @@ export class Sandbox extends Resource {
   /** Really sends it to one address, as a new live message: with a live key that has messages.send and messages.content. */
   async release(id: string, to: string, options?: CallOptions): Promise<Accepted> {
     return this.c.post(path('sandbox', 'messages', id, 'release'), { to }, options);
+  }
+
+  /** How it treats the project's test mail. */
+  async behaviour(options?: CallOptions): Promise<SandboxBehaviour> {
+    return this.c.get('/v1/sandbox/behaviour', undefined, options);
+  }
+
+  /** Replaces the behaviour whole: `{}` is the default again. */
+  async setBehaviour(b: Partial<Pick<SandboxBehaviour, 'default' | 'latency_ms' | 'time_scale' | 'chaos'>>, options?: CallOptions): Promise<SandboxBehaviour> {
+    return this.c.put('/v1/sandbox/behaviour', b, options);
   }
 
   /** Removes all that was captured and has come to its end. */

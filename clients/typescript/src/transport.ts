@@ -64,7 +64,7 @@ export type Query = Record<string, unknown>;
 
 /** One call, to be made in one or more attempts. */
 export interface Call {
-  method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** Escaped, behind the base. */
   path: string;
   query?: Query;

@@ -857,6 +857,25 @@ export interface SandboxCheck {
   problems: TemplateProblem[];
 }
 
+/** How the sandbox treats the project's test mail. */
+export interface SandboxBehaviour {
+  object: 'sandbox_behaviour';
+  default: 'deliver' | 'bounce' | 'defer' | (string & {});
+  latency_ms: number;
+  /** Waits are this much of themselves. */
+  time_scale: number;
+  /** Refusals by chance, by stage: `connect`, `mail`, `rcpt`, `data`. */
+  chaos: Record<string, Chaos>;
+  warnings?: Warning[];
+}
+
+export interface Chaos {
+  /** 400 to 499 defers, 500 to 599 bounces. */
+  code: number;
+  /** Percent. */
+  probability: number;
+}
+
 export interface SandboxCleared {
   object: 'sandbox_cleared';
   /** Messages. */

@@ -142,7 +142,7 @@ func (a *API) routes() []httpapi.Route {
 	stream := func(r *httpapi.Route) { r.NoBody = true } // the handler reads it
 	intake := func(r *httpapi.Route) { r.Intake = true }
 	public := func(r *httpapi.Route) { r.Public = true }
-	const get, post, patch, del = http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete
+	const get, post, put, patch, del = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete
 
 	streams := func(only bool, kinds ...string) func(*httpapi.Route) {
 		return func(r *httpapi.Route) { r.Streams, r.NoJSON = kinds, only }
@@ -267,6 +267,9 @@ func (a *API) routes() []httpapi.Route {
 	add(get, "/v1/sandbox/messages/{message}", "messages.content", a.getSandbox)
 	add(get, "/v1/sandbox/messages/{message}/checks", "messages.content", a.checkSandbox)
 	add(post, "/v1/sandbox/messages/{message}/release", "messages.send", a.releaseSandbox, once)
+
+	add(get, "/v1/sandbox/behaviour", "messages.read", a.getBehaviour)
+	add(put, "/v1/sandbox/behaviour", "messages.write", a.putBehaviour)
 
 	add(get, "/f/{token}", "", a.getHosted, public)
 

@@ -96,3 +96,41 @@ func TestACapturedMessageIsReallySentWhenALiveKeyAsks(t *testing.T) {
 	live := h.ask(liveKey, "POST", "/v1/messages", `{"from":"hello@acme.test","recipient":"ada@real.io","subject":"s","text":"x"}`).is(202, "").at("/message_id")
 	h.ask(liveKey, "POST", "/v1/sandbox/messages/"+live+"/release", `{"to":"me@real.io"}`).is(404, "message_not_found")
 }
+
+func TestTheSandboxBehavesAsToldUntilToldOtherwise(t *testing.T) {
+	t.Parallel()
+	h := build(t, 0)
+	const path = "/v1/sandbox/behaviour"
+	plain := h.ask(testKey, "GET", path, "").is(200, "")
+	if plain.at("/default") != "deliver" || plain.at("/latency_ms") != "0" || plain.at("/time_scale") != "1" || plain.at("/chaos") != "{}" {
+		t.Errorf("%s", plain.Body)
+	}
+	for body, field := range map[string]string{`{"default":"vanish"}`: "default", `{"latency_ms":60001}`: "latency_ms", `{"latency_ms":-1}`: "latency_ms", `{"latency_ms":"x"}`: "latency_ms", `{"time_scale":0}`: "time_scale",
+		`{"time_scale":1.5}`: "time_scale", `{"time_scale":"x"}`: "time_scale", `{"chaos":1}`: "chaos", `{"chaos":{"rcpt":1}}`: "chaos.rcpt", `{"chaos":{"rcpt":{"code":250}}}`: "chaos.rcpt.code",
+		`{"chaos":{"data":{"probability":101}}}`: "chaos.data.probability", `{"chaos":{"data":{"probability":"x"}}}`: "chaos.data.probability"} {
+		if a := h.ask(testKey, "PUT", path, body).is(422, "validation_failed"); a.at("/errors/0/field") != field || a.at("/errors/0/pointer") != "#/"+strings.ReplaceAll(field, ".", "/") {
+			t.Errorf("%s: %s", body, a.Body)
+		}
+	}
+	a := h.ask(testKey, "PUT", path, `{"default":"defer","latency_ms":200,"time_scale":0.01,"chaos":{"rcpt":{"code":451,"probability":2.5},"rctp":{}}}`).is(200, "")
+	if a.at("/default") != "defer" || a.at("/time_scale") != "0.01" || a.at("/chaos/rcpt/probability") != "2.5" || !strings.Contains(a.at("/warnings/0/message"), "rcpt") {
+		t.Errorf("%s", a.Body)
+	}
+	if b := h.access.Behaviour(t.Context(), h.owner(mail.Test).Project); b.Default != "defer" || b.LatencyMS != 200 || b.Chaos["rcpt"].Code != 451 {
+		t.Errorf("%+v", b)
+	}
+	if got := h.ask(testKey, "GET", path, "").is(200, ""); got.at("/latency_ms") != "200" {
+		t.Errorf("%s", got.Body)
+	}
+	h.ask(liveKey, "GET", path, "").is(409, "state_conflict")
+	h.ask(liveKey, "PUT", path, `{"default":"bounce"}`).is(409, "state_conflict")
+	reader := h.ask(testKey, "POST", "/v1/api-keys", `{"name":"k","scopes":["messages.read"]}`).is(201, "").at("/secret")
+	h.ask(reader, "GET", path, "").is(200, "")
+	h.ask(reader, "PUT", path, `{}`).is(403, "insufficient_scope")
+	if got := h.ask(testKey, "PUT", path, `{}`).is(200, ""); got.at("/default") != "deliver" || got.at("/chaos") != "{}" || got.at("/latency_ms") != "0" {
+		t.Errorf("what is not given stays: %s", got.Body)
+	}
+	if b := h.access.Behaviour(t.Context(), h.owner(mail.Test).Project); b.Default != "" || b.LatencyMS != 0 {
+		t.Errorf("a change on this node counts at once: %+v", b)
+	}
+}
