@@ -124,6 +124,18 @@ func (h *house) settle(m *message, status mail.Status, those ...int) {
 	}
 }
 
+// crash ends attempts as those of a process that died with them: they have no transcript.
+func (h *house) crash(m *message, those ...int) {
+	h.Helper()
+	for _, i := range those {
+		r := queue.Result{Lease: m.works[i].Lease, Status: mail.Deferred, Wait: mail.WaitRetry, Due: h.now.Add(time.Hour), Tries: 1, Site: "site",
+			Attempt: &mail.Attempt{ID: mail.NewID(h.now), Number: 1, At: h.now, Outcome: mail.OutcomeUncertain, Class: mail.ClassOther},
+			Events:  []mail.Event{{ID: mail.NewID(h.now), Owner: h.owner, Type: mail.EventDeferred, At: h.now}}}
+		_, err := h.store.Settle(h.Context(), h.now, []queue.Result{r})
+		h.must(err)
+	}
+}
+
 // delivered sends a message to recipients that shared a transaction.
 func (h *house) delivered(to ...string) *message {
 	h.Helper()

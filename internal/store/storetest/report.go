@@ -251,6 +251,37 @@ var reportClauses = []clause{
 		w.must(err)
 		equal(w, "of a message with tokens of each recipient's", len(c.All), 1)
 	}},
+	{"copies tell whether others may share them: on the wire, cut off by a crash, erased", func(w *world) {
+		w.keeps(30, 30)
+		a := w.letter("ada@one.test", "bob@one.test")
+		works := w.send(a)
+		doubts := func(pending, forgotten bool) {
+			w.Helper()
+			c, err := w.s.Copies(w.ctx, works[0].Delivery.Row, "bounces+aaa")
+			w.must(err)
+			equal(w, "copies, on the wire, forgotten", fmt.Sprint(len(c.All), c.Pending, c.Forgotten), fmt.Sprint(1, pending, forgotten))
+		}
+		w.goes(works[0])
+		w.settle(path(w.delivered(works[0]), "bounces+aaa"))
+		doubts(false, false)
+		w.goes(works[1])
+		doubts(true, false)
+		cut := w.deferred(works[1], w.now)
+		cut.Attempt.Outcome = mail.OutcomeUncertain
+		w.settle(cut)
+		doubts(false, true)
+		for _, work := range w.claim(10) {
+			w.goes(work)
+			w.settle(path(w.delivered(work), "bounces+bbb"))
+		}
+		w.order("ada@one.test", false)
+		w.erase()
+		c, err := w.s.Copies(w.ctx, works[1].Delivery.Row, "bounces+bbb")
+		w.must(err)
+		equal(w, "of the other", fmt.Sprint(len(c.All), c.All[0].Address, c.Pending, c.Forgotten), fmt.Sprint(1, "bob@one.test", false, true))
+		_, err = w.s.Copies(w.ctx, works[0].Delivery.Row, "bounces+aaa")
+		w.wantErr(err, mail.ErrNotFound)
+	}},
 	{"what nobody understood is kept for a week, and so many", func(w *world) {
 		first := w.came("first", 0)
 		w.keepBack(first)
