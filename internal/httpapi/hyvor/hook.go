@@ -233,7 +233,12 @@ func (f *Format) aboutSend(ctx context.Context, n *eventlog.Entry, e *webhook.En
 	return bouncePayload{attemptPayload{p, attempt}, bounceOf(n)}, addresses, nil
 }
 
+// statusByEvent is the recipient's after an event. That a site reports a delay of what it took
+// changes nothing: no hook would follow that takes it back.
 func statusByEvent(n *eventlog.Entry) string {
+	if before, ok := mail.ParseStatus(n.Detail.Previous); ok && n.Type == mail.EventDeferred && n.Detail.Reason == mail.BounceReported {
+		return statusOf(&mail.Delivery{Status: before})
+	}
 	return strings.TrimPrefix(nameOf(&n.Event), "send.recipient.")
 }
 

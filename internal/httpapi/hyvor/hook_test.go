@@ -147,6 +147,8 @@ func TestComplaintsAndLateBouncesAreToldOf(t *testing.T) {
 	entry := h.lastEntry()
 	entry.Type, entry.Detail = mail.EventComplained, mail.Detail{Summary: "Reported as spam", FeedbackType: "abuse"}
 	matches(t, f, entry, `{"event":"send.recipient.complained","payload":{"send":`+sendPattern+`,"recipient":{"…":1,"status":"complained"},"complaint":{"text":"Reported as spam","feedback_type":"abuse"}}}`)
+	entry.Type, entry.Detail = mail.EventDeferred, mail.Detail{Previous: "delivered", Reason: "report", Summary: "Delayed after it was taken", Reply: &mail.Reply{Code: 450, Text: "timed out"}}
+	matches(t, f, entry, `{"event":"send.recipient.deferred","payload":{"send":{"…":1,"id":"<int>","status":"accepted"},"recipient":{"…":1,"status":"accepted"},"attempt":null}}`)
 	entry.Type, entry.Detail = mail.EventBounced, mail.Detail{Bounce: &mail.Bounce{Type: "hard", Reason: "report", Reply: &mail.Reply{Enhanced: "5.1.1", Text: "unknown user"}}}
 	matches(t, f, entry, `{"event":"send.recipient.bounced","payload":{"send":`+sendPattern+`,"recipient":{"…":1,"status":"bounced"},"attempt":null,"bounce":{"text":"unknown user","status":"5.1.1"}}}`)
 }
