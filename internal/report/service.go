@@ -37,8 +37,9 @@ type Wishes interface {
 
 // Service takes in letters. Safe for concurrent use.
 type Service struct {
-	o      Options
-	counts counts
+	o         Options
+	counts    counts
+	unmatched allowance
 }
 
 const (
@@ -86,7 +87,8 @@ func (s *Service) Welcome(to mail.Address) bool {
 }
 
 // Take records what a letter means. When it returns nil, that is on disk. An error is
-// temporary: whoever brought it should bring it again.
+// temporary: whoever brought it should bring it again. mail.ErrStale (a delivery is on the
+// wire) and [ErrTooMany] are no fault of ours.
 func (s *Service) Take(ctx context.Context, l *Letter) error {
 	rep := feedback.ReadReport(l.Content)
 	unsubscribed, err := s.unsubscribe(ctx, l, &rep)
@@ -95,7 +97,7 @@ func (s *Service) Take(ctx context.Context, l *Letter) error {
 	}
 	proofs := s.proofs(l, &rep)
 	switch {
-	case rep.Kind == feedback.KindAutoReply:
+	case rep.Kind == feedback.KindAutoReply && !s.toOffice(l): // people's programs answer our return path; who writes to an office means it
 		s.counts.add(string(rep.Kind), "ignored")
 		return nil
 	case len(proofs) == 0 && unsubscribed:
@@ -181,6 +183,13 @@ func (s *Service) record(l *Letter, rep *feedback.Report, p proof) *feedback.Rec
 
 // keepUnmatched keeps a letter that changes nothing.
 func (s *Service) keepUnmatched(ctx context.Context, l *Letter, rep *feedback.Report, why string) error {
+	if ok, tell := s.unmatched.take(s.o.Now()); !ok {
+		s.counts.add(string(rep.Kind), "put_off")
+		if tell {
+			s.o.Log.Warn("too many mails come that nobody understands: their senders are asked to come again later")
+		}
+		return ErrTooMany
+	}
 	r := s.record(l, rep, proof{})
 	r.Why, r.Letter = why, keptOf(l)
 	done, err := s.o.Store.Report(ctx, r.At, queue.Report{Record: r})

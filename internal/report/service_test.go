@@ -179,6 +179,9 @@ func TestOptingOutAndMailToUnsubscribeAreTheRecipientsWish(t *testing.T) {
 	}
 	h.suppressed("ada@site.test", mail.KindUnsubscribe)
 	h.statuses(m, mail.Delivered)
+	if kept := h.records(); len(kept) != 1 || len(kept[0].Items) != 1 || kept[0].Items[0].Effect != "recorded" {
+		t.Errorf("kept: %+v", kept)
+	}
 
 	m = h.delivered("bob@site.test")
 	to := strings.ToUpper(h.links.Mailto(m.works[0].Delivery.Row)) + "@mx.here.test"
@@ -303,6 +306,51 @@ func TestABounceEndsTheRetriesOfWhatWaits(t *testing.T) {
 	works, err := h.store.Claim(t.Context(), queue.ClaimParams{Node: "one", Now: h.now, Until: h.now.Add(time.Minute), Max: 100, Room: func(string, mail.Env, mail.Tier) int { return 1 }})
 	if err != nil || len(works) > 0 {
 		t.Errorf("it is tried again: %v, %v", works, err)
+	}
+}
+
+// Mail to an office is read by people: programs that write there (spam traps, other sites'
+// abuse desks) mark theirs as automatic, too.
+func TestAnAutomaticMailToAnOfficeIsKept(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.take(office, "From: reports@trap.test\r\nSubject: spam from your host\r\nAuto-Submitted: auto-generated\r\n\r\nStop it.\r\n")
+	if kept := h.records(); len(kept) != 1 || !kept[0].Readable {
+		t.Errorf("kept: %+v", kept)
+	}
+	h.counted("auto_reply/unmatched=1")
+}
+
+func TestStrangersCannotHaveUsKeepLettersWithoutEnd(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	m := h.delivered("ada@site.test")
+	put, n := 0, 0
+	bring := func(letters int) {
+		for range letters {
+			n++
+			if err := h.try(office, fmt.Sprintf("Subject: junk %d\r\n\r\n", n)); errors.Is(err, report.ErrTooMany) {
+				put++
+			} else {
+				h.must(err)
+			}
+		}
+	}
+	bring(150)
+	if put != 50 {
+		t.Errorf("%d of 150 were put off", put)
+	}
+	h.take(h.path(m, 0), dsn(group("ada@site.test", "failed", "5.1.1", noUser))) // what has a token is not
+	h.statuses(m, mail.Bounced)
+	h.now = h.now.Add(2 * time.Second)
+	bring(3)
+	if put != 51 {
+		t.Errorf("%d were put off in the end", put)
+	}
+	h.now = h.now.Add(-time.Hour) // a clock that goes back blocks nobody
+	bring(1)
+	if put != 51 {
+		t.Error("put off until the old time comes again")
 	}
 }
 
