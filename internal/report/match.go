@@ -22,10 +22,11 @@ func match(c *Copies, all []feedback.Reported) []told {
 		if out[i].of == nil {
 			out[i].of = find(c, all[i].Final)
 		}
-		if out[i].of != nil {
-			named[out[i].of.Delivery] = true
-		} else {
+		switch {
+		case out[i].of == nil:
 			strangers[all[i].Final] = true
+		case all[i].Action != "expanded": // else a stranger may be one of theirs
+			named[out[i].of.Delivery] = true
 		}
 	}
 	if left := leftOver(c, named, len(strangers)); left != nil {

@@ -89,6 +89,7 @@ func TestAForwardedAddressIsFoundByTheReturnPath(t *testing.T) {
 		{"named as the sender wrote", dsn("Original-Recipient: rfc822;ada@site.test\n" + stranger), []string{"ada@site.test", "bob@site.test"}, []mail.Status{mail.Bounced, mail.Delivered}},
 		{"the one that is left", dsn(stranger, bob), []string{"ada@site.test", "bob@site.test"}, []mail.Status{mail.Bounced, mail.Bounced}},
 		{"one of two", dsn(stranger), []string{"ada@site.test", "bob@site.test"}, []mail.Status{mail.Delivered, mail.Delivered}},
+		{"one of two, the other of whom is a list", dsn(group("bob@site.test", "expanded", "2.0.0", "250 ok"), stranger), []string{"ada@site.test", "bob@site.test"}, []mail.Status{mail.Delivered, mail.Delivered}},
 		{"one of two left", dsn(stranger, bob), []string{"ada@site.test", "bob@site.test", "cyd@site.test"}, []mail.Status{mail.Delivered, mail.Bounced, mail.Delivered}},
 		{"two strangers for one", dsn(stranger, group("x@elsewhere.test", "failed", "5.1.1", noUser)), []string{"ada@site.test"}, []mail.Status{mail.Bounced}},
 		{"forwarded to two, one of whom got it", dsn(stranger, group("x@elsewhere.test", "delivered", "2.0.0", "250 ok")), []string{"ada@site.test"}, []mail.Status{mail.Delivered}},
