@@ -187,7 +187,7 @@ func (w *world) accept(n int) (events []string) {
 func (w *world) deliver() {
 	w.Helper()
 	now := w.now()
-	works, err := w.store.Claim(w.Context(), queue.ClaimParams{Node: "one", Now: now, Until: now.Add(time.Minute), Max: 1000, Room: func(string, mail.Env, mail.Tier) int { return 1000 }})
+	works, err := w.store.Claim(w.Context(), queue.ClaimParams{Node: "one", Now: now, Until: now.Add(time.Minute), Max: 1000, Room: func(string, mail.Owner, mail.Tier) int { return 1000 }})
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -277,7 +277,7 @@ func (h *house) carry(by func(address string) outcome) int {
 	h.t.Helper()
 	ctx, now := context.Background(), h.clock()
 	works, err := h.store.Claim(ctx, queue.ClaimParams{Node: "test", Now: now, Until: now.Add(time.Minute), Max: 1000,
-		Room: func(string, mail.Env, mail.Tier) int { return 1000 }})
+		Room: func(string, mail.Owner, mail.Tier) int { return 1000 }})
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -171,7 +171,7 @@ func (w *world) carry() []mail.Attempt {
 	w.Helper()
 	now := time.Now()
 	works, err := w.store.Claim(w.Context(), queue.ClaimParams{Node: "one", Now: now, Until: now.Add(time.Minute), Max: 100,
-		Room: func(string, mail.Env, mail.Tier) int { return 100 }})
+		Room: func(string, mail.Owner, mail.Tier) int { return 100 }})
 	if err != nil || len(works) == 0 {
 		w.Fatal(len(works), err)
 	}

@@ -2,22 +2,37 @@ package sqlite
 
 import (
 	"container/heap"
+	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/postroad/postroad/internal/mail"
 )
 
-// queueKey names one queue of waiting deliveries: environment, tier and destination
-// ("01gmail.com"), as stored in deliveries.queue.
-func queueKey(env mail.Env, tier mail.Tier, destination string) string {
-	return string([]byte{'0' + byte(env&1), '0' + byte(tier%mail.Tiers)}) + destination
+// queueKey names one queue of waiting deliveries: environment, tier, project and destination
+// ("01 7 gmail.com"), as stored in deliveries.queue.
+func queueKey(owner mail.Owner, tier mail.Tier, destination string) string {
+	b := make([]byte, 0, 64)
+	b = append(b, '0'+byte(owner.Env&1), '0'+byte(tier%mail.Tiers), ' ')
+	b = strconv.AppendInt(b, owner.Project, 10)
+	b = append(b, ' ')
+	return string(append(b, destination...))
 }
 
-func splitQueueKey(key string) (mail.Env, mail.Tier, string) {
+// splitQueueKey reads a key. Those written by the first versions have no project
+// ("01gmail.com"): theirs is 0.
+func splitQueueKey(key string) (mail.Owner, mail.Tier, string) {
 	if len(key) < 2 {
-		return 0, 0, key
+		return mail.Owner{}, 0, key
 	}
-	return mail.Env(key[0] - '0'), mail.Tier(key[1]-'0') % mail.Tiers, key[2:]
+	owner, tier, destination := mail.Owner{Env: mail.Env(key[0] - '0')}, mail.Tier(key[1]-'0')%mail.Tiers, key[2:]
+	if rest, ok := strings.CutPrefix(destination, " "); ok {
+		project, name, _ := strings.Cut(rest, " ")
+		if row, err := strconv.ParseInt(project, 10, 64); err == nil {
+			owner.Project, destination = row, name
+		}
+	}
+	return owner, tier, destination
 }
 
 // head is what is known of one queue without asking: nothing of it is due before due.
@@ -31,7 +46,7 @@ type head struct {
 // heads holds one head per queue in which something waits. So a million deliveries
 // waiting for one destination are one entry here, and looking past them costs one
 // call of Room. They are rebuilt at open by one walk over the waiting index; memory
-// is about 120 bytes per destination with waiting mail.
+// is about 120 bytes per project and destination with waiting mail.
 type heads struct {
 	mu    sync.Mutex
 	byKey map[string]*head

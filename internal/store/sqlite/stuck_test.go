@@ -49,7 +49,7 @@ func claimOne(t testing.TB, s *sqlite.Store) time.Duration {
 	return took
 }
 
-func notStuck(destination string, _ mail.Env, _ mail.Tier) int {
+func notStuck(destination string, _ mail.Owner, _ mail.Tier) int {
 	if destination == "stuck.test" {
 		return 0
 	}
@@ -88,7 +88,7 @@ func TestUrgentMailIsClaimedBeforeThousandsOfBulk(t *testing.T) {
 	fill(t, s, 2_000, "one.test", mail.Bulk)
 	fill(t, s, 1, "one.test", mail.Urgent)
 	works, err := s.Claim(context.Background(), queue.ClaimParams{Node: "bench", Now: time.Now(), Until: time.Now().Add(time.Minute), Max: 2,
-		Room: func(string, mail.Env, mail.Tier) int { return 2 }})
+		Room: func(string, mail.Owner, mail.Tier) int { return 2 }})
 	if err != nil || len(works) != 2 || works[0].Delivery.Tier != mail.Urgent || works[1].Delivery.Address != "n0@one.test" {
 		t.Fatalf("claimed %v, %v", works, err)
 	}
