@@ -38,10 +38,13 @@ func splitQueueKey(key string) (mail.Owner, mail.Tier, string) {
 // head is what is known of one queue without asking: nothing of it is due before due.
 // It may be early (what was due was cancelled), never late.
 type head struct {
-	key  string
-	due  int64
-	slot int // in its tier's heap
+	key    string
+	due    int64
+	number uint64 // in the order they were made: what is due at once is given in that order
+	slot   int    // in its tier's heap
 }
+
+func (h *head) before(o *head) bool { return h.due < o.due || h.due == o.due && h.number < o.number }
 
 // heads holds one head per queue in which something waits. So a million deliveries
 // waiting for one destination are one entry here, and looking past them costs one
@@ -51,6 +54,7 @@ type heads struct {
 	mu    sync.Mutex
 	byKey map[string]*head
 	tiers [mail.Tiers]headHeap
+	made  uint64
 }
 
 // headChange is what a transaction learned of a queue.
@@ -78,7 +82,8 @@ func (h *heads) apply(changes []headChange) {
 		switch {
 		case known == nil && c.due == never:
 		case known == nil:
-			known = &head{key: c.key, due: c.due}
+			h.made++
+			known = &head{key: c.key, due: c.due, number: h.made}
 			h.byKey[c.key] = known
 			heap.Push(queue, known)
 		case c.exact && c.due == never:
@@ -143,7 +148,7 @@ func (h *heads) oldest(tier int) int64 {
 type headHeap []*head
 
 func (q headHeap) Len() int           { return len(q) }
-func (q headHeap) Less(i, j int) bool { return q[i].due < q[j].due }
+func (q headHeap) Less(i, j int) bool { return q[i].before(q[j]) }
 func (q headHeap) Swap(i, j int) {
 	q[i], q[j] = q[j], q[i]
 	q[i].slot, q[j].slot = i, j
@@ -185,7 +190,7 @@ type frontier struct {
 }
 
 func (f *frontier) Len() int           { return len(f.at) }
-func (f *frontier) Less(i, j int) bool { return f.q[f.at[i]].due < f.q[f.at[j]].due }
+func (f *frontier) Less(i, j int) bool { return f.q[f.at[i]].before(f.q[f.at[j]]) }
 func (f *frontier) Swap(i, j int)      { f.at[i], f.at[j] = f.at[j], f.at[i] }
 func (f *frontier) Push(x any)         { f.at = append(f.at, x.(int)) }
 func (f *frontier) Pop() any {
