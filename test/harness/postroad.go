@@ -198,14 +198,19 @@ func (p *Postroad) Kill() {
 // Stop is the soft stop (SIGTERM). It tells the exit code, or an error when the process
 // is still there after patience; then it is killed.
 func (p *Postroad) Stop(patience time.Duration) (int, error) {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	return p.StopBy(syscall.SIGTERM, patience)
+}
+
+// StopBy is Stop by another signal.
+func (p *Postroad) StopBy(signal syscall.Signal, patience time.Duration) (int, error) {
+	_ = p.cmd.Process.Signal(signal)
 	defer p.client.CloseIdleConnections()
 	select {
 	case <-p.ended:
 		return p.cmd.ProcessState.ExitCode(), nil
 	case <-time.After(patience):
 		p.Kill()
-		return -1, fmt.Errorf("still running %v after SIGTERM", patience)
+		return -1, fmt.Errorf("still running %v after %v", patience, signal)
 	}
 }
 
