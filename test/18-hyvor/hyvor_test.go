@@ -280,30 +280,53 @@ func TestNothingListensButTheDoors(t *testing.T) {
 			t.Errorf("%s without a key: %d", path, a.Status)
 		}
 	}
+	udp, err := sockets(p.Pid(), "07", "udp", "udp6")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if slices.Contains(udp, "53") || slices.Contains(ports, "53") {
+		t.Error("it answers the DNS")
+	}
+	for range 40 { // a question of our own to a name server has a socket while it is open
+		if len(udp) == 0 {
+			break
+		}
+		time.Sleep(250 * time.Millisecond)
+		if udp, err = sockets(p.Pid(), "07", "udp", "udp6"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(udp) > 0 {
+		t.Errorf("the process listens on the UDP ports %v", udp)
+	}
 	t.Logf("the process listens on %d ports", len(ports))
 }
 
 // listening gives the TCP ports a process listens on.
-func listening(pid int) (ports []string, err error) {
+func listening(pid int) (ports []string, err error) { return sockets(pid, "0A", "tcp", "tcp6") }
+
+// sockets gives the local ports of a process' sockets in a state ("0A" is LISTEN, "07" that of
+// UDP ones that take from anybody), by these tables of /proc.
+func sockets(pid int, state string, tables ...string) (ports []string, err error) {
 	fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
 	if err != nil {
 		return nil, err
 	}
-	sockets := map[string]bool{}
+	own := map[string]bool{}
 	for _, fd := range fds {
 		to, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", pid, fd.Name()))
 		if inode, ok := strings.CutPrefix(to, "socket:["); ok {
-			sockets[strings.TrimSuffix(inode, "]")] = true
+			own[strings.TrimSuffix(inode, "]")] = true
 		}
 	}
-	for _, table := range []string{"tcp", "tcp6"} {
+	for _, table := range tables {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/%s", pid, table))
 		if err != nil {
 			return nil, err
 		}
 		for line := range strings.SplitSeq(string(text), "\n") {
 			f := strings.Fields(line)
-			if len(f) < 10 || f[3] != "0A" || !sockets[f[9]] { // 0A is LISTEN
+			if len(f) < 10 || f[3] != state || !own[f[9]] {
 				continue
 			}
 			_, hexPort, _ := strings.Cut(f[1], ":")

@@ -89,3 +89,16 @@ func (s *Store) Queues() (keys []string, err error) {
 	})
 	return keys, err
 }
+
+// TableRows counts the rows of every table.
+func (s *Store) TableRows() (rows map[string]int64, err error) {
+	rows = map[string]int64{}
+	err = s.read(context.Background(), func(conn *sqlite.Conn) error {
+		return each(conn.Prep(`SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'`), func(q *sqlite.Stmt) error {
+			name := q.ColumnText(0)
+			_, err := first(conn.Prep(`SELECT count(*) FROM "`+name+`"`), func(q *sqlite.Stmt) { rows[name] = q.ColumnInt64(0) })
+			return err
+		})
+	})
+	return rows, err
+}
