@@ -19,7 +19,7 @@ const module = "github.com/postroad/postroad/"
 var order = []struct{ packages, why string }{
 	{"mail", "the words: everybody speaks them, so they know nobody"},
 	{"audit", "who changed what: a note that travels with a request, for whoever makes the change"},
-	{"smtp mime dkim dns tlspolicy seal persona template cssinline certificate", "protocols, an RFC each, and languages: usable and testable without the product"},
+	{"recent smtp mime dkim dns tlspolicy seal persona template cssinline certificate", "protocols, an RFC each, languages, and a memory: usable and testable without the product"},
 	{"dns/dnstest", "a name server for tests: beside its protocol"},
 	{"project", "who may send: asks the DNS and makes keys, knows nothing of mail in motion"},
 	{"render tracking feedback route eventlog", "decisions: called, never running on their own"},
@@ -29,6 +29,7 @@ var order = []struct{ packages, why string }{
 	{"deliver", "carries what lanes hold, over SMTP"},
 	{"sandbox", "plays what deliver does, by the same rules of beginning"},
 	{"queue", "drives lanes; no carrier may know of schedules"},
+	{"report", "takes in what comes back by mail, by the decisions' rules"},
 	{"visit", "gathers what recipients do, by the decisions' rules"},
 	{"job", "work that outlives its request: does what decisions can be asked to do, in batches"},
 	{"webhook", "acts on events"},
