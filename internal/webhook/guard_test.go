@@ -21,14 +21,14 @@ import (
 func client(t *testing.T, zone string, allow ...string) (*webhook.Client, *dnstest.Server) {
 	t.Helper()
 	names := dnstest.Start(t, zone)
-	resolver := dns.New(dns.Options{Servers: []netip.AddrPort{netip.MustParseAddrPort(names.Addr())}, MinTTL: time.Millisecond, FailureTTL: time.Millisecond})
+	resolver := dns.New(dns.Options{Servers: []netip.AddrPort{netip.MustParseAddrPort(names.Addr())}, MinTTL: time.Millisecond, FailureTTL: time.Millisecond, PerTry: patience, Budget: patience})
 	t.Cleanup(func() { _ = resolver.Close() })
 	var prefixes []netip.Prefix
 	for _, text := range allow {
 		prefixes = append(prefixes, netip.MustParsePrefix(text))
 	}
 	c := webhook.NewClient(webhook.ClientOptions{Guard: route.NewGuard(prefixes, []netip.AddrPort{netip.MustParseAddrPort("127.9.9.9:8080")}), Resolver: resolver,
-		Connect: 2 * time.Second, Total: 4 * time.Second})
+		Connect: patience, Total: patience})
 	t.Cleanup(c.Close)
 	return c, names
 }

@@ -42,7 +42,8 @@ func posting(url string) webhook.Request {
 // local may dial loopback, over http too.
 func local(t *testing.T, change ...func(*webhook.ClientOptions)) *webhook.Client {
 	t.Helper()
-	o := webhook.ClientOptions{Guard: route.NewGuard([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, nil), PublicURL: "https://mail.acme.test"}
+	o := webhook.ClientOptions{Guard: route.NewGuard([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, nil), PublicURL: "https://mail.acme.test",
+		Connect: 10 * patience, Total: patience}
 	for _, f := range change {
 		f(&o)
 	}

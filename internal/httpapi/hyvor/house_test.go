@@ -141,7 +141,7 @@ func build(t testing.TB, bounds hyvor.Bounds) *house {
 	}
 	h.dns = dnstest.Start(t, "")
 	h.domains = project.NewDomains(project.DomainsOptions{Store: h.store, Ring: ring, Hostname: "mx.postroad.test", Now: h.clock,
-		Resolver: dns.New(dns.Options{Servers: []netip.AddrPort{netip.MustParseAddrPort(h.dns.Addr())}, MinTTL: 1, FailureTTL: 1})})
+		Resolver: dns.New(dns.Options{Servers: []netip.AddrPort{netip.MustParseAddrPort(h.dns.Addr())}, MinTTL: 1, FailureTTL: 1, PerTry: patience, Budget: patience})})
 	h.submits = &recorder{Service: submit.NewService(submit.Options{Store: h.store, Domains: h.domains, Renderer: render.New(render.NoTemplates{}), Now: h.clock})}
 	reading := archive.NewService(h.store, nil)
 	reading.Now = h.clock
