@@ -170,12 +170,13 @@ func names(events []Event, recipient string) []string {
 
 // ExpectEvents waits until the whole timeline of a recipient ("" = of the message) is
 // this list, written as one text: "queued accepted delivered". An event too many fails
-// as one too few does: the list is looked at again a moment later.
+// as one too few does: the list is looked at again a moment later. It waits for as long as within says,
+// and at least [Patience].
 func (p *Postroad) ExpectEvents(t testing.TB, key, id, recipient, want string, within time.Duration) {
 	t.Helper()
 	list := strings.Fields(want)
 	var events []Event
-	for end := time.Now().Add(within); ; time.Sleep(15 * time.Millisecond) {
+	for end := time.Now().Add(max(within, Patience)); ; time.Sleep(15 * time.Millisecond) {
 		events = p.Events(t, key, id)
 		have := names(events, recipient)
 		if slices.Equal(have, list) {

@@ -49,7 +49,11 @@ type Postroad struct {
 }
 
 // readyWithin bounds how long a start may take, on a machine busy with other tests.
-const readyWithin = 30 * time.Second
+const readyWithin = 2 * Patience
+
+// Patience is the least that any wait of a scenario takes before it gives up: a machine that stalls or is
+// shared passes each shorter one while nothing is wrong. How fast something must be is measured, not waited for.
+const Patience = time.Minute
 
 // Start launches a Postroad for a test and ends it with the test. When the test failed,
 // the end of its log is shown.
@@ -116,7 +120,7 @@ func Launch(ctx context.Context, o Options) (*Postroad, error) {
 		smtp = ""
 	}
 	p := &Postroad{foreign: o.Path != "" || os.Getenv("POSTROAD_TEST_BINARY") != "", Dir: o.Dir, Addr: addr, SMTP: smtp, URL: "http://" + addr, env: env, binary: binary, client: &http.Client{
-		Timeout:   time.Minute,
+		Timeout:   3 * Patience,
 		Transport: &http.Transport{MaxIdleConnsPerHost: 200},
 	}}
 	if err := p.spawn(); err != nil {
@@ -196,8 +200,9 @@ func (p *Postroad) Kill() {
 }
 
 // Stop is the soft stop (SIGTERM). It tells the exit code, or an error when the process
-// is still there after patience; then it is killed.
+// is still there after patience, at least [Patience]; then it is killed.
 func (p *Postroad) Stop(patience time.Duration) (int, error) {
+	patience = max(patience, Patience)
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	defer p.client.CloseIdleConnections()
 	select {
