@@ -375,7 +375,7 @@ func TestDomainsAreCheckedWhenItIsTheirTime(t *testing.T) {
 	done := make(chan error, 1)
 	w.pass(2 * time.Minute)
 	go func() { done <- w.Run(ctx) }()
-	for range 500 {
+	for range 6000 {
 		if d, _ := w.Find(ctx, 1, "acme.test"); d.Status == project.DomainVerified {
 			break
 		}
