@@ -104,11 +104,13 @@ func (s *stage) send(t *testing.T, domain, priority string, first, n int, every 
 	if every > 0 {
 		connections = 2
 	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*harness.Patience)
+	defer cancel()
 	a, err := (&load.Load{
-		Addr: s.p.Addr, Key: harness.LiveKey, Connections: connections, Messages: n, First: first, Every: every, Answered: accepted,
+		Addr: s.p.Addr, Key: harness.LiveKey, Connections: connections, Messages: n, First: first, Every: every, Answered: accepted, Patient: true,
 		Prefix: fmt.Sprintf(`{"from":"hello@acme.test","subject":"Order","text":"Thank you.","priority":%q,"recipient":"user`, priority),
 		Suffix: "@" + domain + `"}`,
-	}).Send(context.Background())
+	}).Send(ctx)
 	if err == nil {
 		err = a.Err()
 	}
