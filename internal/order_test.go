@@ -19,7 +19,7 @@ const module = "github.com/postroad/postroad/"
 var order = []struct{ packages, why string }{
 	{"mail", "the words: everybody speaks them, so they know nobody"},
 	{"audit", "who changed what: a note that travels with a request, for whoever makes the change"},
-	{"smtp mime dkim dns tlspolicy seal persona template cssinline certificate", "protocols, an RFC each, and languages: usable and testable without the product"},
+	{"recent smtp mime dkim dns tlspolicy seal persona template cssinline certificate", "protocols, an RFC each, languages, and a memory: usable and testable without the product"},
 	{"dns/dnstest", "a name server for tests: beside its protocol"},
 	{"project", "who may send: asks the DNS and makes keys, knows nothing of mail in motion"},
 	{"render tracking feedback route eventlog", "decisions: called, never running on their own"},

@@ -26,29 +26,48 @@ const (
 	flushEvery = 30 * time.Second
 )
 
-// AccessStore is what Access asks to be remembered; Store has it all.
+// AccessStore is what Access asks to be remembered.
 type AccessStore interface {
+	// CreateProject keeps a project; mail.ErrExists when the name is taken. A used once key is
+	// *mail.Replayed.
 	CreateProject(ctx context.Context, p Project, once *mail.Once, answer func(Project) mail.Answer) (Project, error)
 	ProjectByID(ctx context.Context, id mail.ID) (Project, error)
 	ProjectByName(ctx context.Context, name string) (Project, error)
 	ProjectByRow(ctx context.Context, row int64) (Project, error)
-	Projects(ctx context.Context) ([]Project, error)
-	UpdateProject(ctx context.Context, p Project, ifVersion int64) (Project, error)
+	Projects(ctx context.Context) ([]Project, error) // oldest first, without the deleted ones
+	// DeleteProject takes a suspended project away: its keys are revoked, its domains removed,
+	// its name is free. Its mail is forgotten in its time. mail.ErrExists while some of it
+	// waits or is on its way.
 	DeleteProject(ctx context.Context, row int64, by string, now time.Time) error
-	Usage(ctx context.Context, owner mail.Owner, from, to Day) ([]Usage, error)
-	ForgetAudit(ctx context.Context, before time.Time) (int, error)
+	UpdateProject(ctx context.Context, p Project, ifVersion int64) (Project, error) // ifVersion 0 = any; else mail.ErrStale
 
+	// CreateKey keeps a key with its event api_key.created. A used once key is *mail.Replayed.
 	CreateKey(ctx context.Context, k Key, once *mail.Once, answer func(Key) mail.Answer) (Key, error)
+	// CreateKeyBelow is CreateKey unless the project has most keys of k's environment that are
+	// not revoked: ErrKeysFull. That is decided in the commit.
 	CreateKeyBelow(ctx context.Context, k Key, most int) (Key, error)
-	KeyByID(ctx context.Context, id string) (Key, error)
-	KeyByHash(ctx context.Context, hash [32]byte) (Key, error)
-	Keys(ctx context.Context, project int64) ([]Key, error)
+	KeyByID(ctx context.Context, id string) (Key, error)       // by the 8-character id, whoever owns it
+	KeyByHash(ctx context.Context, hash [32]byte) (Key, error) // for keys of any shape
+	Keys(ctx context.Context, project int64) ([]Key, error)    // newest first, of both environments
 	UpdateKey(ctx context.Context, k Key, ifVersion int64) (Key, error)
 	RevokeKey(ctx context.Context, project int64, id string, by string, now time.Time) error
-	TouchKeys(ctx context.Context, used []KeyUse) error
+	TouchKeys(ctx context.Context, used []KeyUse) error // last use; gathered, once in a while
+	// RotateKey keeps next as the one that follows old, and old as it is now, with the event
+	// api_key.rotated. old must stand at its Version, else mail.ErrStale. A used once key is
+	// *mail.Replayed.
 	RotateKey(ctx context.Context, old, next Key, once *mail.Once, answer func(Key) mail.Answer) (Key, error)
+	// ExpiringKeys gives keys of all projects that are not revoked, have no follower and expire
+	// after now, until a time.
 	ExpiringKeys(ctx context.Context, now, until time.Time) ([]Key, error)
+	// WarnKey notes that a key's owner was told days before its end, with the event; false:
+	// that was done before, or the key's end is another by now.
 	WarnKey(ctx context.Context, k Key, days int, e mail.Event) (bool, error)
+
+	// Usage gives what an owner's keys accepted on each day from..to (inclusive), oldest first.
+	Usage(ctx context.Context, owner mail.Owner, from, to Day) ([]Usage, error)
+
+	// ForgetAudit removes audit entries from before a time, some at once; the rest when called again.
+	ForgetAudit(ctx context.Context, before time.Time) (int, error)
 }
 
 // AccessOptions are the parts Access is built from.

@@ -3,7 +3,6 @@ package project
 import (
 	"context"
 	"errors"
-	"sync/atomic"
 	"time"
 
 	"github.com/postroad/postroad/internal/dkim"
@@ -11,13 +10,11 @@ import (
 )
 
 // What is known of a domain is asked for twice per message: on accepting and on
-// signing. It is read again after a while, by one caller while the others go on with
-// what is known; what this node changes holds at once.
+// signing. What this node changes holds at once.
 const (
-	domainFresh  = 10 * time.Second // another node's change is seen within it
-	domainsKept  = 20_000
-	absentFresh  = time.Second // mail from domains nobody registered must not reach the store each time
-	retryRefresh = time.Second
+	domainFresh = 10 * time.Second // another node's change is seen within it
+	domainsKept = 20_000
+	absentFresh = time.Second // mail from domains nobody registered must not reach the store each time
 )
 
 type domainKey struct {
@@ -25,12 +22,11 @@ type domainKey struct {
 	name    string
 }
 
-// knownDomain is one entry; all but until never changes.
+// knownDomain is a domain as it was read. It never changes.
 type knownDomain struct {
 	domain  Domain
 	signing Signing
-	err     error        // mail.ErrNotFound, or what went wrong with its keys
-	until   atomic.Int64 // unix nanoseconds
+	err     error // mail.ErrNotFound, or what went wrong with its keys
 }
 
 // Domain gives a domain by its name in ASCII lower case, or [mail.ErrNotFound]. What it
@@ -61,79 +57,39 @@ func (s *Domains) Signing(ctx context.Context, project int64, domain string) (Si
 	return k.signing, nil
 }
 
-// know finds an entry, reading it (again) where need be. Its error is the store's.
+// know finds a domain, reading it (again) where need be. Its error is the store's.
 func (s *Domains) know(ctx context.Context, project int64, name string) (*knownDomain, error) {
-	key := domainKey{project, name}
-	s.mu.RLock()
-	old, change := s.known[key], s.changes
-	s.mu.RUnlock()
-	now := s.now()
-	if old != nil {
-		until := old.until.Load()
-		if now.UnixNano() < until || !old.until.CompareAndSwap(until, now.Add(retryRefresh).UnixNano()) {
-			return old, nil
+	return s.known.Get(domainKey{project, name}, s.now(), func(old **knownDomain) (*knownDomain, time.Duration, error) {
+		if old == nil {
+			return s.read(ctx, project, name, nil)
 		}
-	}
-	next, err := s.read(ctx, project, name, old)
-	if err != nil {
-		if old != nil {
-			return old, nil // the store is down: what was true must do
-		}
-		return nil, err
-	}
-	s.learn(key, change, next)
-	return next, nil
+		return s.read(ctx, project, name, *old)
+	})
 }
 
 // read asks the store. Keys of a revision already known are not opened again.
-func (s *Domains) read(ctx context.Context, project int64, name string, old *knownDomain) (*knownDomain, error) {
-	k := &knownDomain{}
+func (s *Domains) read(ctx context.Context, project int64, name string, old *knownDomain) (*knownDomain, time.Duration, error) {
 	d, err := s.store.DomainByName(ctx, project, name)
 	switch {
 	case errors.Is(err, mail.ErrNotFound):
-		k.err = mail.ErrNotFound
-		k.until.Store(s.now().Add(absentFresh).UnixNano())
-		return k, nil
+		return &knownDomain{err: mail.ErrNotFound}, absentFresh, nil
 	case err != nil:
-		return nil, err
+		return nil, 0, err
 	}
-	k.domain = d
-	k.until.Store(s.now().Add(domainFresh).UnixNano())
+	k := &knownDomain{domain: d}
 	if old != nil && old.err == nil && old.domain.ID == d.ID && old.domain.Revision == d.Revision {
 		k.signing = old.signing
-		return k, nil
+		return k, domainFresh, nil
 	}
 	k.signing, k.err = s.signing(&d)
 	if k.err != nil {
 		s.log.ErrorContext(ctx, "a DKIM key cannot be used", "domain", d.ID.Text(mail.PrefixDomain), "error", k.err)
 	}
-	return k, nil
-}
-
-// learn keeps an entry, unless something was changed while it was read: it may tell of
-// the time before.
-func (s *Domains) learn(key domainKey, change uint64, next *knownDomain) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.changes != change {
-		return
-	}
-	if _, known := s.known[key]; !known && len(s.known) >= domainsKept {
-		for other := range s.known { // Go's map order is random
-			delete(s.known, other)
-			break
-		}
-	}
-	s.known[key] = next
+	return k, domainFresh, nil
 }
 
 // forget makes a change hold at once on this node.
-func (s *Domains) forget(project int64, name string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.changes++
-	delete(s.known, domainKey{project, name})
-}
+func (s *Domains) forget(project int64, name string) { s.known.Forget(domainKey{project, name}) }
 
 // signing opens the keys of a domain that may send.
 func (s *Domains) signing(d *Domain) (Signing, error) {

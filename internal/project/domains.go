@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/postroad/postroad/internal/audit"
 	"github.com/postroad/postroad/internal/dns"
 	"github.com/postroad/postroad/internal/mail"
+	"github.com/postroad/postroad/internal/recent"
 )
 
 // Where a sending domain stands:
@@ -34,18 +34,32 @@ const (
 // CanSend tells whether live mail may be sent from the domain.
 func (d *Domain) CanSend() bool { return d.Status == DomainVerified || d.Status == DomainDegraded }
 
-// DomainStore is what Domains asks to be remembered; Store has it all.
+// DomainStore is what Domains asks to be remembered.
 type DomainStore interface {
-	CreateDomain(ctx context.Context, d Domain, once *mail.Once, answer func(Domain) mail.Answer) (Domain, error)
+	CreateDomain(ctx context.Context, d Domain, once *mail.Once, answer func(Domain) mail.Answer) (Domain, error) // mail.ErrExists
 	DomainByName(ctx context.Context, project int64, name string) (Domain, error)
 	DomainByID(ctx context.Context, project int64, id mail.ID) (Domain, error)
 	Domains(ctx context.Context, project int64) ([]Domain, error)
+	// UpdateDomain keeps the domain as its owner changed it, with these events. It must stand at
+	// d.Revision, and at ifVersion unless that is 0; else mail.ErrStale.
 	UpdateDomain(ctx context.Context, d Domain, ifVersion int64, events []mail.Event) (Domain, error)
+	// UpdateDomainOnce is UpdateDomain under an idempotency key: a used one is *mail.Replayed.
 	UpdateDomainOnce(ctx context.Context, d Domain, once *mail.Once, answer func(Domain) mail.Answer) (Domain, error)
+	// RecordCheck keeps what a check found, with its events (domain.verified …). Version stays: who
+	// edits the domain is not disturbed. It must stand at d.Revision, else mail.ErrStale.
 	RecordCheck(ctx context.Context, d Domain, events []mail.Event) (Domain, error)
+	// DomainsDue gives domains of all projects whose NextCheckAt has come, longest due first,
+	// and when the next of the others' will; zero: there are no others.
 	DomainsDue(ctx context.Context, now time.Time, limit int) (due []Domain, next time.Time, err error)
+	// HealthOfDomain counts the newest live messages sent from a domain and made since a time: at most
+	// limit of them. It looks at no more than ten times limit messages of all domains and, but for
+	// the first message, recipients of this one; Traffic.Cut tells that a bound ended it.
 	HealthOfDomain(ctx context.Context, project int64, domain string, since time.Time, limit int) (Traffic, error)
+	// DeleteDomain removes it; without force it is mail.ErrExists while mail of it waits. With
+	// force that mail becomes Failed (domain_removed) in the same commit.
 	DeleteDomain(ctx context.Context, project int64, id mail.ID, force bool, by string, now time.Time) error
+
+	// Remembered gives the answer kept under an idempotency key, or mail.ErrNotFound.
 	Remembered(ctx context.Context, owner mail.Owner, route, key string, now time.Time) (mail.Answer, error)
 }
 
@@ -72,9 +86,7 @@ type Domains struct {
 
 	woken chan struct{}
 
-	mu      sync.RWMutex
-	changes uint64 // counts forgettings
-	known   map[domainKey]*knownDomain
+	known *recent.Memory[domainKey, *knownDomain]
 }
 
 // NewDomains makes Domains. Its checks run while [Domains.Run] does.
@@ -87,7 +99,7 @@ func NewDomains(o DomainsOptions) *Domains {
 	}
 	return &Domains{
 		store: o.Store, ring: o.Ring, resolver: o.Resolver, hostname: o.Hostname, now: o.Now, log: o.Log,
-		woken: make(chan struct{}, 1), known: map[domainKey]*knownDomain{},
+		woken: make(chan struct{}, 1), known: recent.New[domainKey, *knownDomain](domainsKept),
 	}
 }
 

@@ -1,7 +1,6 @@
 package project
 
 import (
-	"context"
 	"time"
 
 	"github.com/postroad/postroad/internal/mail"
@@ -9,69 +8,8 @@ import (
 
 // Store keeps projects, keys and sending domains.
 type Store interface {
-	// CreateProject keeps a project; mail.ErrExists when the name is taken. A used once key is
-	// *mail.Replayed.
-	CreateProject(ctx context.Context, p Project, once *mail.Once, answer func(Project) mail.Answer) (Project, error)
-	ProjectByID(ctx context.Context, id mail.ID) (Project, error)
-	ProjectByName(ctx context.Context, name string) (Project, error)
-	ProjectByRow(ctx context.Context, row int64) (Project, error)
-	Projects(ctx context.Context) ([]Project, error) // oldest first, without the deleted ones
-	// DeleteProject takes a suspended project away: its keys are revoked, its domains removed,
-	// its name is free. Its mail is forgotten in its time. mail.ErrExists while some of it
-	// waits or is on its way.
-	DeleteProject(ctx context.Context, row int64, by string, now time.Time) error
-	UpdateProject(ctx context.Context, p Project, ifVersion int64) (Project, error) // ifVersion 0 = any; else mail.ErrStale
-
-	// CreateKey keeps a key with its event api_key.created. A used once key is *mail.Replayed.
-	CreateKey(ctx context.Context, k Key, once *mail.Once, answer func(Key) mail.Answer) (Key, error)
-	// CreateKeyBelow is CreateKey unless the project has most keys of k's environment that are
-	// not revoked: ErrKeysFull. That is decided in the commit.
-	CreateKeyBelow(ctx context.Context, k Key, most int) (Key, error)
-	KeyByID(ctx context.Context, id string) (Key, error)       // by the 8-character id, whoever owns it
-	KeyByHash(ctx context.Context, hash [32]byte) (Key, error) // for keys of any shape
-	Keys(ctx context.Context, project int64) ([]Key, error)    // newest first, of both environments
-	UpdateKey(ctx context.Context, k Key, ifVersion int64) (Key, error)
-	RevokeKey(ctx context.Context, project int64, id string, by string, now time.Time) error
-	TouchKeys(ctx context.Context, used []KeyUse) error // last use; gathered, once in a while
-	// RotateKey keeps next as the one that follows old, and old as it is now, with the event
-	// api_key.rotated. old must stand at its Version, else mail.ErrStale. A used once key is
-	// *mail.Replayed.
-	RotateKey(ctx context.Context, old, next Key, once *mail.Once, answer func(Key) mail.Answer) (Key, error)
-	// ExpiringKeys gives keys of all projects that are not revoked, have no follower and expire
-	// after now, until a time.
-	ExpiringKeys(ctx context.Context, now, until time.Time) ([]Key, error)
-	// WarnKey notes that a key's owner was told days before its end, with the event; false:
-	// that was done before, or the key's end is another by now.
-	WarnKey(ctx context.Context, k Key, days int, e mail.Event) (bool, error)
-
-	// Usage gives what an owner's keys accepted on each day from..to (inclusive), oldest first.
-	Usage(ctx context.Context, owner mail.Owner, from, to Day) ([]Usage, error)
-
-	CreateDomain(ctx context.Context, d Domain, once *mail.Once, answer func(Domain) mail.Answer) (Domain, error) // mail.ErrExists
-	DomainByName(ctx context.Context, project int64, name string) (Domain, error)
-	DomainByID(ctx context.Context, project int64, id mail.ID) (Domain, error)
-	Domains(ctx context.Context, project int64) ([]Domain, error)
-	// UpdateDomain keeps the domain as its owner changed it, with these events. It must stand at
-	// d.Revision, and at ifVersion unless that is 0; else mail.ErrStale.
-	UpdateDomain(ctx context.Context, d Domain, ifVersion int64, events []mail.Event) (Domain, error)
-	// UpdateDomainOnce is UpdateDomain under an idempotency key: a used one is *mail.Replayed.
-	UpdateDomainOnce(ctx context.Context, d Domain, once *mail.Once, answer func(Domain) mail.Answer) (Domain, error)
-	// RecordCheck keeps what a check found, with its events (domain.verified …). Version stays: who
-	// edits the domain is not disturbed. It must stand at d.Revision, else mail.ErrStale.
-	RecordCheck(ctx context.Context, d Domain, events []mail.Event) (Domain, error)
-	// DomainsDue gives domains of all projects whose NextCheckAt has come, longest due first,
-	// and when the next of the others' will; zero: there are no others.
-	DomainsDue(ctx context.Context, now time.Time, limit int) (due []Domain, next time.Time, err error)
-	// HealthOfDomain counts the newest live messages sent from a domain and made since a time: at most
-	// limit of them. It looks at no more than ten times limit messages of all domains and, but for
-	// the first message, recipients of this one; Traffic.Cut tells that a bound ended it.
-	HealthOfDomain(ctx context.Context, project int64, domain string, since time.Time, limit int) (Traffic, error)
-	// DeleteDomain removes it; without force it is mail.ErrExists while mail of it waits. With
-	// force that mail becomes Failed (domain_removed) in the same commit.
-	DeleteDomain(ctx context.Context, project int64, id mail.ID, force bool, by string, now time.Time) error
-
-	// Remembered gives the answer kept under an idempotency key, or mail.ErrNotFound.
-	Remembered(ctx context.Context, owner mail.Owner, route, key string, now time.Time) (mail.Answer, error)
+	AccessStore
+	DomainStore
 }
 
 // Project is who we send for.

@@ -109,7 +109,7 @@ func templateFault(code, message string) error {
 }
 
 func notFound(field, alias, nearest string) error {
-	e := &mail.Error{Code: "template_not_found", Field: field, Pointer: pointerOf(field), Message: "There is no template '" + clip(alias) + "'.", Suggestion: nearest}
+	e := &mail.Error{Code: "template_not_found", Field: field, Pointer: mail.PointerTo(field), Message: "There is no template '" + clip(alias) + "'.", Suggestion: nearest}
 	if nearest != "" {
 		e.Message += " Did you mean '" + nearest + "'?"
 	}
@@ -140,12 +140,12 @@ type rendering struct {
 func (r *rendering) decode(raw []byte) error {
 	data, err := template.Decode(raw)
 	if err != nil {
-		return mail.Faults{{Code: "invalid_value", Field: fieldOf(r.pointer), Pointer: r.pointer, Message: "The template data cannot be used: " + err.Error() + "."}}
+		return mail.Faults{{Code: "invalid_value", Field: mail.FieldAt(r.pointer), Pointer: r.pointer, Message: "The template data cannot be used: " + err.Error() + "."}}
 	}
 	r.data = data
 	o, ok := data.(*template.Object)
 	if !ok {
-		return mail.Faults{{Code: "invalid_type", Field: fieldOf(r.pointer), Pointer: r.pointer, Message: "The template data must be an object."}}
+		return mail.Faults{{Code: "invalid_type", Field: mail.FieldAt(r.pointer), Pointer: r.pointer, Message: "The template data must be an object."}}
 	}
 	for i := range r.version.declared {
 		d := &r.version.declared[i]
@@ -156,7 +156,7 @@ func (r *rendering) decode(raw []byte) error {
 			continue
 		}
 		if d.Required && len(d.Default) == 0 {
-			r.missing = append(r.missing, template.Missing{Path: d.Name, Pointer: r.pointer + "/" + pointerEscape(d.Name)})
+			r.missing = append(r.missing, template.Missing{Path: d.Name, Pointer: r.pointer + mail.PointerStep(d.Name)})
 			continue
 		}
 		o.Set(d.Name, d.fallback)
@@ -295,7 +295,7 @@ func (r *rendering) missingFaults() mail.Faults {
 		if m.Line > 0 {
 			message += fmt.Sprintf(": %s, line %d, column %d", m.Template, m.Line, m.Column)
 		}
-		out = append(out, &mail.Error{Code: "template_variable_missing", Field: fieldOf(m.Pointer), Pointer: m.Pointer, Line: m.Line, Column: m.Column, Message: message + "."})
+		out = append(out, &mail.Error{Code: "template_variable_missing", Field: mail.FieldAt(m.Pointer), Pointer: m.Pointer, Line: m.Line, Column: m.Column, Message: message + "."})
 	}
 	return out
 }

@@ -107,7 +107,7 @@ func (c *compiled) faults(field func(part string) string) mail.Faults {
 	for _, p := range c.problems {
 		if p.Severity == template.Severe {
 			at := field(p.field)
-			out = append(out, &mail.Error{Code: "template_render_error", Field: at, Pointer: pointerOf(at), Line: p.Line, Column: p.Column,
+			out = append(out, &mail.Error{Code: "template_render_error", Field: at, Pointer: mail.PointerTo(at), Line: p.Line, Column: p.Column,
 				Message: fmt.Sprintf("Template %s, line %d, column %d: %s.", p.Template, p.Line, p.Column, p.Message)})
 		}
 	}

@@ -44,7 +44,7 @@ func validAlias(s string) bool {
 type judging struct{ faults mail.Faults }
 
 func (j *judging) fault(code, field, message string) {
-	j.faults = append(j.faults, &mail.Error{Code: code, Field: field, Pointer: pointerOf(field), Message: message})
+	j.faults = append(j.faults, &mail.Error{Code: code, Field: field, Pointer: mail.PointerTo(field), Message: message})
 }
 
 func (j *judging) verdict() error {
@@ -143,3 +143,14 @@ func (j *judging) declared(all []Variable) {
 		}
 	}
 }
+
+// clip keeps a caller's own words in a fault short.
+func clip(s string) string {
+	if len(s) <= 100 {
+		return s
+	}
+	return strings.ToValidUTF8(s[:100], "") + "…"
+}
+
+// isTop tells whether a variable stands at the top of the data.
+func isTop(name string) bool { return !strings.ContainsAny(name, ".[") }

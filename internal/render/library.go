@@ -5,15 +5,14 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/postroad/postroad/internal/mail"
+	"github.com/postroad/postroad/internal/recent"
 )
 
-// What is known of templates is asked for with every message. A template's description
-// is read again after a while, by one caller while the others go on with what is known;
-// what this node changes holds at once. Versions never change and are compiled once.
+// What is known of templates is asked for with every message. What this node changes
+// holds at once. Versions never change and are compiled once.
 const (
 	freshTime    = time.Second // another node's publishing is seen within it
 	headsKept    = 20_000
@@ -33,9 +32,10 @@ type Library struct {
 	now   func() time.Time
 	log   *slog.Logger
 
+	heads *recent.Memory[headKey, head]
+
 	mu       sync.RWMutex
 	changes  uint64 // counts forgettings
-	heads    map[headKey]*head
 	compiled map[compiledKey]*compiled
 	size     int64 // of what is compiled
 }
@@ -46,11 +46,10 @@ type headKey struct {
 	ref     string
 }
 
-// head is a template as it was read; all but until never changes.
+// head is a template as it was read.
 type head struct {
-	template *Template    // nil: there is none
-	nearest  string       // then: the alias that was probably meant
-	until    atomic.Int64 // unix nanoseconds
+	template *Template // nil: there is none
+	nearest  string    // then: the alias that was probably meant
 }
 
 type compiledKey struct {
@@ -66,38 +65,22 @@ func NewLibrary(o LibraryOptions) *Library {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Library{store: o.Store, now: o.Now, log: o.Log, heads: map[headKey]*head{}, compiled: map[compiledKey]*compiled{}}
+	return &Library{store: o.Store, now: o.Now, log: o.Log, heads: recent.New[headKey, head](headsKept), compiled: map[compiledKey]*compiled{}}
 }
 
 // head gives a template by alias or id as it was a moment ago. What it points to is
 // shared. Its error is the store's.
-func (l *Library) head(ctx context.Context, project int64, ref string) (*head, error) {
-	key := headKey{project, ref}
-	l.mu.RLock()
-	old, change := l.heads[key], l.changes
-	l.mu.RUnlock()
-	now := l.now()
-	if old != nil {
-		until := old.until.Load()
-		if now.UnixNano() < until || !old.until.CompareAndSwap(until, now.Add(freshTime).UnixNano()) {
-			return old, nil
+func (l *Library) head(ctx context.Context, project int64, ref string) (head, error) {
+	return l.heads.Get(headKey{project, ref}, l.now(), func(*head) (head, time.Duration, error) {
+		switch t, err := l.find(ctx, project, ref); {
+		case err == nil && t.ArchivedAt.IsZero():
+			return head{template: &t}, freshTime, nil
+		case err == nil || errors.Is(err, mail.ErrNotFound):
+			return head{nearest: l.nearest(ctx, project, ref)}, freshTime, nil
+		default:
+			return head{}, 0, err
 		}
-	}
-	next := &head{}
-	t, err := l.find(ctx, project, ref)
-	switch {
-	case err == nil && t.ArchivedAt.IsZero():
-		next.template = &t
-	case err == nil || errors.Is(err, mail.ErrNotFound):
-		next.nearest = l.nearest(ctx, project, ref)
-	case old != nil:
-		return old, nil // the store is down: what was true must do
-	default:
-		return nil, err
-	}
-	next.until.Store(now.Add(freshTime).UnixNano())
-	l.learn(key, change, next)
-	return next, nil
+	})
 }
 
 // find asks the store. Aliases never look like ids.
@@ -124,33 +107,13 @@ func (l *Library) nearest(ctx context.Context, project int64, ref string) string
 	return mail.NearestName(ref, aliases)
 }
 
-// learn keeps a head, unless something was changed while it was read.
-func (l *Library) learn(key headKey, change uint64, next *head) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.changes != change {
-		return
-	}
-	if _, known := l.heads[key]; !known && len(l.heads) >= headsKept {
-		for other := range l.heads { // Go's map order is random
-			delete(l.heads, other)
-			break
-		}
-	}
-	l.heads[key] = next
-}
-
 // forget makes a change of a template hold at once on this node: for its project, as
 // others may be named by the alias it had.
 func (l *Library) forget(t *Template) {
+	l.heads.ForgetAll(func(key headKey) bool { return key.project == t.Project })
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.changes++
-	for key := range l.heads {
-		if key.project == t.Project {
-			delete(l.heads, key)
-		}
-	}
 	for key, c := range l.compiled {
 		if key.template == t.Row && c.draft { // it may have been published, with its styles inlined
 			l.drop(key)

@@ -11,15 +11,3 @@ func TestAReferenceIsNameAndVersion(t *testing.T) {
 		}
 	}
 }
-
-func TestAFieldAndItsPointerNameTheSame(t *testing.T) {
-	t.Parallel()
-	for pointer, field := range map[string]string{"#/template": "template", "#/template_data/items/0/price": "template_data.items[0].price", "#/template_data/a~1b~0c": "template_data.a/b~c"} {
-		if got := fieldOf(pointer); got != field {
-			t.Errorf("%s: %s", pointer, got)
-		}
-	}
-	if got := pointerOf("variables[3].name"); got != "#/variables/3/name" {
-		t.Error(got)
-	}
-}

@@ -26,7 +26,7 @@ func (d *draft) readHeaders() {
 	}
 	for _, h := range in {
 		lower := strings.ToLower(h.Name)
-		field, pointer := "headers."+h.Name, "#/headers/"+escape(h.Name)
+		field, pointer := "headers."+h.Name, "#/headers"+mail.PointerStep(h.Name)
 		switch {
 		case lower == "idempotency-key" || lower == "x-idempotency-key":
 		case !mime.CleanValue(h.Name) || !mime.CleanValue(h.Value):

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"strings"
 	"time"
 	"unicode"
@@ -119,7 +118,7 @@ func UnknownField(w mail.Warning) *mail.Error {
 	if !ignored {
 		text = "There is no such field. " + text
 	}
-	return &mail.Error{Code: "unknown_field", Field: fieldOf(w.Pointer), Pointer: w.Pointer, Message: text}
+	return &mail.Error{Code: "unknown_field", Field: mail.FieldAt(w.Pointer), Pointer: w.Pointer, Message: text}
 }
 
 // maxContentSeconds is what a project's content_retention_days may be, in seconds.
@@ -163,7 +162,7 @@ func (d *draft) readMetadata() {
 	}
 	d.message.Metadata = make(map[string]string, min(len(d.r.Metadata), limits.Metadata))
 	for _, kv := range d.r.Metadata[:min(len(d.r.Metadata), 2*limits.Metadata)] {
-		field, pointer := "metadata."+kv.Name, "#/metadata/"+escape(kv.Name)
+		field, pointer := "metadata."+kv.Name, "#/metadata"+mail.PointerStep(kv.Name)
 		switch {
 		case kv.Name == "":
 			d.faultAt("invalid_value", "metadata", "#/metadata/", "A metadata key must not be empty.")
@@ -198,7 +197,7 @@ func contains(list []string, s string) bool {
 }
 
 func (d *draft) fault(code, field, message string) {
-	d.faultAt(code, field, pointerOf(field), message)
+	d.faultAt(code, field, mail.PointerTo(field), message)
 }
 
 func (d *draft) faultAt(code, field, pointer, message string) {
@@ -212,7 +211,7 @@ func (d *draft) injected(field string) {
 func (d *draft) warn(code, field, message string) {
 	pointer := ""
 	if field != "" {
-		pointer = pointerOf(field)
+		pointer = mail.PointerTo(field)
 	}
 	d.warnings = append(d.warnings, mail.Warning{Code: code, Pointer: pointer, Message: message})
 }
@@ -230,50 +229,6 @@ func (d *draft) adopt(err error) error {
 		return fmt.Errorf("render: %w", err)
 	}
 	return nil
-}
-
-// pointerOf turns a field's name into the pointer to it: "attachments[0].content" is
-// "#/attachments/0/content" (RFC 6901 §6).
-func pointerOf(field string) string {
-	if field == "" {
-		return "#"
-	}
-	b := make([]byte, 0, len(field)+2)
-	b = append(b, "#/"...)
-	for i := 0; i < len(field); i++ {
-		switch c := field[i]; c {
-		case '.', '[':
-			b = append(b, '/')
-		case ']':
-		default:
-			b = append(b, c)
-		}
-	}
-	return string(b)
-}
-
-// fieldOf is the way back.
-func fieldOf(pointer string) string {
-	var b strings.Builder
-	for i, part := range strings.Split(strings.TrimPrefix(strings.TrimPrefix(pointer, "#"), "/"), "/") {
-		if part, err := url.PathUnescape(part); err == nil {
-			part = strings.NewReplacer("~1", "/", "~0", "~").Replace(part)
-			switch {
-			case i > 0 && part != "" && strings.Trim(part, "0123456789") == "":
-				b.WriteString("[" + part + "]")
-				continue
-			case i > 0:
-				b.WriteByte('.')
-			}
-			b.WriteString(part)
-		}
-	}
-	return b.String()
-}
-
-// escape writes a caller's own name as a part of a pointer.
-func escape(name string) string {
-	return url.PathEscape(strings.NewReplacer("~", "~0", "/", "~1").Replace(name))
 }
 
 func indexed(field string, i int) string { return fmt.Sprintf("%s[%d]", field, i) }

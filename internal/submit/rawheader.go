@@ -53,7 +53,7 @@ func readRawHeader(r *RawRequest) *rawHeader {
 }
 
 func (h *rawHeader) fault(code, field, message string) {
-	h.request.Faults = append(h.request.Faults, &mail.Error{Code: code, Field: field, Pointer: pointerOf(field), Message: message})
+	h.request.Faults = append(h.request.Faults, &mail.Error{Code: code, Field: field, Pointer: mail.PointerTo(field), Message: message})
 }
 
 func (h *rawHeader) first(name string) string {
@@ -156,7 +156,7 @@ func (h *rawHeader) readOurs(f *mime.OriginalField) {
 		q.SendAt = at
 	default:
 		field := "headers." + f.Name
-		q.Unknown = append(q.Unknown, mail.Warning{Code: "unknown_field", Pointer: pointerOf(field),
+		q.Unknown = append(q.Unknown, mail.Warning{Code: "unknown_field", Pointer: mail.PointerTo(field),
 			Message: "There is no field '" + clip(f.Name) + "'. It was taken out and ignored."})
 	}
 }

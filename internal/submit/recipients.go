@@ -117,7 +117,7 @@ func (d *draft) readAddress(in *AddressIn) (mail.Address, bool) {
 func nameField(field string) string { return field + ".name" }
 
 func (d *draft) badAddress(in *AddressIn, err error) {
-	e := &mail.Error{Code: "invalid_email", Field: in.Field, Pointer: pointerOf(in.Field)}
+	e := &mail.Error{Code: "invalid_email", Field: in.Field, Pointer: mail.PointerTo(in.Field)}
 	var bad *mail.AddressError
 	switch {
 	case !errors.As(err, &bad):

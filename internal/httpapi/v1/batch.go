@@ -194,7 +194,7 @@ func (b *batchBody) checkDefaults() {
 				break
 			}
 			if isKeyHeader(string(header)) {
-				b.faultAt("defaults.headers", "#/defaults/headers/"+pointerEscape(string(header)), "invalid_value", "An idempotency key belongs to one message.")
+				b.faultAt("defaults.headers", "#/defaults/headers"+mail.PointerStep(string(header)), "invalid_value", "An idempotency key belongs to one message.")
 			}
 		}
 	}

@@ -237,7 +237,7 @@ func judgeMetadata(f *form, v value) *map[string]string {
 	out := map[string]string{}
 	for _, h := range f.pairs("metadata", v) {
 		if len(h.Value) > maxMetadatum || len(h.Name) > maxMetadatum {
-			f.faultAt("metadata."+clip(h.Name, 64), "#/metadata/"+pointerEscape(clip(h.Name, 200)), "too_long", "A metadata value has at most 512 characters.")
+			f.faultAt("metadata."+clip(h.Name, 64), "#/metadata"+mail.PointerStep(clip(h.Name, 200)), "too_long", "A metadata value has at most 512 characters.")
 		}
 		out[h.Name] = h.Value
 	}

@@ -24,7 +24,7 @@ type findings struct {
 }
 
 func (f *findings) fault(field, code, message string) {
-	f.faultAt(field, pointerOf(field), code, message)
+	f.faultAt(field, mail.PointerTo(field), code, message)
 }
 
 func (f *findings) faultAt(field, pointer, code, message string) {
@@ -39,7 +39,7 @@ func (f *findings) wrongType(field string, v value, want string) {
 
 func (f *findings) warn(code, field, message string) {
 	if len(f.warnings) < maxUnknown {
-		f.warnings = append(f.warnings, mail.Warning{Code: code, Pointer: pointerOf(field), Message: message})
+		f.warnings = append(f.warnings, mail.Warning{Code: code, Pointer: mail.PointerTo(field), Message: message})
 	}
 }
 
@@ -53,38 +53,8 @@ func (f *findings) unknownField(parent string, name []byte, known []string) {
 	if near := nearest(string(name), known); near != "" {
 		message = "Did you mean '" + near + "'?"
 	}
-	pointer := "#"
-	if parent != "" {
-		pointer = pointerOf(parent)
-	}
-	f.unknown = append(f.unknown, mail.Warning{Code: "unknown_field", Pointer: pointer + "/" + pointerEscape(shown), Message: message})
-}
-
-// pointerOf turns a field's name ("attachments[0].content") into an RFC 6901 fragment.
-func pointerOf(field string) string {
-	b := make([]byte, 0, len(field)+2)
-	b = append(b, "#/"...)
-	for i := range len(field) {
-		switch c := field[i]; c {
-		case '[', '.':
-			b = append(b, '/')
-		case ']':
-		case '~':
-			b = append(b, "~0"...)
-		case '/':
-			b = append(b, "~1"...)
-		default:
-			b = append(b, c)
-		}
-	}
-	return string(b)
-}
-
-func pointerEscape(s string) string {
-	if !strings.ContainsAny(s, "~/") {
-		return s
-	}
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(s)
+	pointer := mail.PointerTo(parent)
+	f.unknown = append(f.unknown, mail.Warning{Code: "unknown_field", Pointer: pointer + mail.PointerStep(shown), Message: message})
 }
 
 // text reads a string; NULs are a fault and taken out.
@@ -104,7 +74,7 @@ func (f *findings) text(field string, v value) (string, bool) {
 // pair reads a string of an object whose names are the caller's own, and so may hold
 // what means something in a pointer.
 func (f *findings) pair(parent, name string, v value) (string, bool) {
-	field, pointer := parent+"."+clip(name, 64), pointerOf(parent)+"/"+pointerEscape(clip(name, 200))
+	field, pointer := parent+"."+clip(name, 64), mail.PointerTo(parent)+mail.PointerStep(clip(name, 200))
 	if v.kind() != '"' {
 		f.faultAt(field, pointer, "invalid_type", "'"+field+"' must be a string, not "+v.kindName()+".")
 		return "", false

@@ -100,7 +100,7 @@ func again(deliveries []mail.Delivery, named []string) ([]submit.Again, error) {
 	for i, name := range named {
 		if !slices.ContainsFunc(deliveries, func(d mail.Delivery) bool { return d.ID.Text(mail.PrefixRecipient) == name }) {
 			field := indexed("recipients", i)
-			faults = append(faults, &mail.Error{Code: "invalid_value", Field: field, Pointer: pointerOf(field), Message: "The message has no such recipient."})
+			faults = append(faults, &mail.Error{Code: "invalid_value", Field: field, Pointer: mail.PointerTo(field), Message: "The message has no such recipient."})
 		}
 	}
 	if faults != nil {

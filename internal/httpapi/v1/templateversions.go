@@ -112,7 +112,7 @@ func readLocales(f *form, v value) map[string]render.Parts {
 		}
 		written := clip(string(name), 64)
 		locale, known := render.Locale(string(name))
-		field, pointer := "locales."+written, "#/locales/"+pointerEscape(written)
+		field, pointer := "locales."+written, "#/locales"+mail.PointerStep(written)
 		_, twice := out[locale]
 		switch {
 		case !known:
