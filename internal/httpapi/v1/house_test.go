@@ -183,7 +183,7 @@ func (h *house) runHooks() {
 }
 
 // patience bounds every wait of a test: whoever waits longer waits for ever.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // ends waits for what was told to stop.
 func (h *house) ends(what string, ended <-chan error) {
