@@ -29,6 +29,7 @@ var order = []struct{ packages, why string }{
 	{"deliver", "carries what lanes hold, over SMTP"},
 	{"sandbox", "plays what deliver does, by the same rules of beginning"},
 	{"queue", "drives lanes; no carrier may know of schedules"},
+	{"report", "takes in what comes back by mail, by the decisions' rules"},
 	{"visit", "gathers what recipients do, by the decisions' rules"},
 	{"job", "work that outlives its request: does what decisions can be asked to do, in batches"},
 	{"webhook", "acts on events"},

@@ -13,7 +13,7 @@ const scope = "messages.send"
 
 // auth is AUTH (RFC 4954): PLAIN (RFC 4616) or LOGIN, the password an API key, the user
 // name whatever they like.
-func (s *session) auth(cmd command) {
+func (s *submission) auth(cmd command) {
 	mechanism, initial, given := strings.Cut(cmd.rest, " ")
 	switch {
 	case s.helo == "":
@@ -46,7 +46,7 @@ func (s *session) auth(cmd command) {
 }
 
 // plain is one message: authorisation identity, user name and password with NULs between.
-func (s *session) plain(initial string, given bool) (secret string, ok bool) {
+func (s *submission) plain(initial string, given bool) (secret string, ok bool) {
 	var answer []byte
 	if !given {
 		if answer, ok = s.ask(""); !ok {
@@ -65,7 +65,7 @@ func (s *session) plain(initial string, given bool) (secret string, ok bool) {
 }
 
 // login asks twice, in the words all clients expect.
-func (s *session) login(_ string, given bool) (secret string, ok bool) {
+func (s *submission) login(_ string, given bool) (secret string, ok bool) {
 	if !given {
 		if _, ok := s.ask("Username:"); !ok {
 			return "", false
@@ -76,7 +76,7 @@ func (s *session) login(_ string, given bool) (secret string, ok bool) {
 }
 
 // ask sends a challenge and reads its answer. False: it has replied.
-func (s *session) ask(challenge string) ([]byte, bool) {
+func (s *submission) ask(challenge string) ([]byte, bool) {
 	s.say(reply{334, "", base64.StdEncoding.EncodeToString([]byte(challenge))})
 	line, ok := s.readLine()
 	if !ok {
@@ -100,7 +100,7 @@ func decode(text []byte) ([]byte, bool) {
 }
 
 // judge lets somebody in who has a key that may send.
-func (s *session) judge(secret string) {
+func (s *submission) judge(secret string) {
 	if s.server.guesses.crowded(s.ip) {
 		s.goodbye(replyGuessing)
 		return
@@ -109,7 +109,7 @@ func (s *session) judge(secret string) {
 	switch {
 	case fault == nil:
 		s.secret, s.junk = secret, 0
-		s.server.crowd.know(s)
+		s.server.crowd.know(s.session)
 		s.wire.widen()
 		s.say(replyKnown)
 	case fault.Status == unauthorized:
@@ -121,7 +121,7 @@ func (s *session) judge(secret string) {
 }
 
 // identify asks who has this key and whether they may send from here.
-func (s *session) identify(secret string) *mail.Error {
+func (s *submission) identify(secret string) *mail.Error {
 	now := s.server.o.Now()
 	who, fault := s.server.o.Access.Authenticate(s.server.kill, secret, s.ip, now)
 	if fault != nil {
@@ -136,13 +136,17 @@ func (s *session) identify(secret string) *mail.Error {
 }
 
 // refuseKey holds its answer back for longer with each wrong key of an address.
-func (s *session) refuseKey(fault *mail.Error) {
-	s.wrong++
-	s.server.counts.wrongKeys.Add(1)
+func (s *submission) refuseKey(fault *mail.Error) {
 	now := s.server.o.Now()
 	standing := s.server.limits.TakeAddress(s.ip, now)
-	delay, done := s.server.guesses.wrong(s.ip, now)
+	delay, done, ok := s.server.guesses.wrong(s.ip, now)
+	if !ok {
+		s.goodbye(replyGuessing)
+		return
+	}
 	defer done()
+	s.wrong++
+	s.server.counts.wrongKeys.Add(1)
 	s.server.o.Log.Info("SMTP AUTH refused", "client", s.ip.String(), "code", fault.Code, "delay", delay.String())
 	select {
 	case <-time.After(delay):
@@ -154,5 +158,3 @@ func (s *session) refuseKey(fault *mail.Error) {
 	}
 	s.nonsense(reply{535, "5.7.8", shown(fault.Message)})
 }
-
-func (s *session) requestID() string { return mail.NewID(s.server.o.Now()).Text(mail.PrefixRequest) }

@@ -30,17 +30,20 @@ const paceBytes = 64 << 10
 func (p *pace) fill(w *wire) error {
 	if p.since >= paceBytes {
 		p.since = 0
-		if err := w.conn.SetReadDeadline(p.until(p.step)); err != nil {
+		if err := w.patient(p.until(p.step)); err != nil {
 			return err
 		}
 	}
 	before := w.end - w.from
 	err := w.fill()
 	p.since += w.end - w.from - before
-	if errors.Is(err, io.EOF) {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, io.EOF):
 		return io.ErrUnexpectedEOF // the connection's end is not the content's
 	}
-	return err
+	return w.why(err)
 }
 
 // until is so much from now, or the last moment.

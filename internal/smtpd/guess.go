@@ -21,7 +21,9 @@ const (
 // guesses slows down who tries passwords, by client address. A right password is never
 // delayed and never refused for the wrong ones before it, unless guessesAtOnce others are
 // being answered: many programs may come from one address, and one of them may have an
-// old key. So an address gets at most guessesAtOnce/longestDelay = 1.6 tries a second.
+// old key. So an address gets at most guessesAtOnce/longestDelay = 1.6 answers a second.
+// Tries that come all at once may be looked at before any of them is counted; of those
+// the wrong ones beyond guessesAtOnce are not told so.
 type guesses struct {
 	mu sync.Mutex
 	of map[netip.Addr]*guesser
@@ -44,8 +46,8 @@ func (g *guesses) crowded(ip netip.Addr) bool {
 }
 
 // wrong counts a wrong password and tells how long its answer is held back; done ends
-// the waiting.
-func (g *guesses) wrong(ip netip.Addr, now time.Time) (delay time.Duration, done func()) {
+// the waiting. False: too many are being answered, and this one is not to be.
+func (g *guesses) wrong(ip netip.Addr, now time.Time) (delay time.Duration, done func(), ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	ip = network(ip)
@@ -57,6 +59,9 @@ func (g *guesses) wrong(ip netip.Addr, now time.Time) (delay time.Duration, done
 	} else if one.waiting == 0 && now.Sub(one.last) > guessForgotten {
 		one.wrong = 0
 	}
+	if one.waiting >= guessesAtOnce {
+		return 0, nil, false
+	}
 	delay = min(firstDelay<<min(one.wrong, 10), longestDelay)
 	one.wrong++
 	one.waiting++
@@ -65,7 +70,7 @@ func (g *guesses) wrong(ip netip.Addr, now time.Time) (delay time.Duration, done
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		one.waiting--
-	}
+	}, true
 }
 
 // makeRoom forgets who stopped guessing long ago, or else anybody who is not waiting.

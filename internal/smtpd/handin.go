@@ -35,21 +35,20 @@ type incoming interface {
 	drain() bool
 }
 
-// handIn takes a content in, submits it and replies. It tells whether the content came to
-// its end.
-func (s *session) handIn(in incoming) bool {
+// handIn takes a content in, submits it and replies.
+func (s *submission) handIn(in incoming) {
 	content, release, err := s.hold(in)
 	defer release()
 	if err != nil {
-		return s.notHeld(in, err)
+		s.notHeld(in, err)
+		return
 	}
 	defer s.server.o.Submitter.Drop(content)
 	s.submit(content)
-	return true
 }
 
 // hold takes the content into memory, or to disk. Its release gives back the room.
-func (s *session) hold(in incoming) (_ mail.Content, release func(), err error) {
+func (s *submission) hold(in incoming) (_ mail.Content, release func(), err error) {
 	release = func() {}
 	first := bytes.NewBuffer(make([]byte, 0, min(max(s.tx.size+bytes.MinRead, 4<<10), smallContent)))
 	n, err := io.Copy(first, io.LimitReader(in, smallContent+1))
@@ -71,22 +70,20 @@ func (s *session) hold(in incoming) (_ mail.Content, release func(), err error) 
 
 var errNoRoom = errors.New("no room for one more large message")
 
-// notHeld replies to a content that could not be taken in. It tells whether its end was
-// reached all the same.
-func (s *session) notHeld(in incoming, err error) bool {
-	var r reply
+// notHeld replies to a content that could not be taken in.
+func (s *session) notHeld(in incoming, err error) {
+	r := s.server.tooLarge
 	switch failed := in.failure(); {
 	case errors.Is(failed, errTooLarge):
-		r = replyLarge
 		s.server.counts.rejected.Add(1)
 	case failed != nil:
 		s.broken(failed)
-		return false
+		return
 	case errors.Is(err, errNoRoom):
 		s.server.counts.deferred.Add(1)
 		s.linger = true
 		s.goodbye(replyNoRoom)
-		return false
+		return
 	default:
 		id := s.requestID()
 		s.server.o.Log.Error("hold a message", "request_id", id, "error", err)
@@ -97,11 +94,10 @@ func (s *session) notHeld(in incoming, err error) bool {
 	if s.say(r); !whole {
 		s.ended, s.linger = true, true
 	}
-	return whole
 }
 
 // submit hands a whole message in and says what became of it.
-func (s *session) submit(content mail.Content) {
+func (s *submission) submit(content mail.Content) {
 	id := s.requestID()
 	raw, err := submit.ReadRaw(content)
 	if err != nil {
@@ -146,13 +142,13 @@ func (s *session) submit(content mail.Content) {
 }
 
 // done says that a message is ours now: what came before is forgiven.
-func (s *session) done(r reply) {
-	s.junk, s.limited = 0, 0
+func (s *submission) done(r reply) {
+	s.junk, s.limited, s.drained = 0, 0, 0
 	s.say(r)
 }
 
 // request is the message with its envelope.
-func (s *session) request(raw *submit.Raw, id string) (*submit.RawRequest, error) {
+func (s *submission) request(raw *submit.Raw, id string) (*submit.RawRequest, error) {
 	r := &submit.RawRequest{RequestID: id, Via: "smtp", Arrived: s.server.o.Now(), Raw: raw, MaxRecipients: MaxRecipients}
 	for i, to := range s.tx.to {
 		r.To = append(r.To, submit.AddressIn{Text: to, Field: fmt.Sprintf("recipient[%d]", i)})
@@ -206,7 +202,7 @@ func expiry(m *mail.Message) time.Time {
 
 // remembered looks for what the key's first message was told. Without a key, and when there
 // was none, it is mail.ErrNotFound.
-func (s *session) remembered(r *submit.RawRequest) (mail.Answer, error) {
+func (s *submission) remembered(r *submit.RawRequest) (mail.Answer, error) {
 	if r.Key == "" || s.server.o.Memory == nil {
 		return mail.Answer{}, mail.ErrNotFound
 	}
@@ -214,7 +210,7 @@ func (s *session) remembered(r *submit.RawRequest) (mail.Answer, error) {
 }
 
 // replay answers with the first message of the key, if this is the same.
-func (s *session) replay(r *submit.RawRequest, first mail.Answer) {
+func (s *submission) replay(r *submit.RawRequest, first mail.Answer) {
 	if first.Fingerprint != r.Fingerprint {
 		s.refuse(httpapi.KeyReused(), r.RequestID)
 		return
@@ -237,7 +233,7 @@ const (
 )
 
 // limit is what the limits refuse; who goes on all the same is sent away.
-func (s *session) limit(what string, seconds int) {
+func (s *submission) limit(what string, seconds int) {
 	s.server.counts.limited.Add(1)
 	s.server.counts.deferred.Add(1)
 	r := reply{451, "4.7.0", fmt.Sprintf("%s; retry in %d s", what, seconds)}
@@ -250,7 +246,7 @@ func (s *session) limit(what string, seconds int) {
 }
 
 // refuse says why a message was not accepted.
-func (s *session) refuse(err error, id string) {
+func (s *submission) refuse(err error, id string) {
 	if errors.Is(err, context.Canceled) {
 		s.goodbye(replyStopping)
 		return

@@ -242,9 +242,11 @@ func TestWrongKeysGetSlowAnswersAndThenNone(t *testing.T) {
 	}
 	h.known(liveKey) // who has a key is not kept out by who has none
 
-	// Thirty at once: most are not looked at at all.
+	// Thirty, as fast as this machine is: an answer takes 2 s or more by now, and 8 are
+	// given at a time, so what can have been answered is bounded by the time that passed.
 	var refused, wrong atomic.Int64
 	var all sync.WaitGroup
+	began = time.Now()
 	for range 30 {
 		c := h.dial()
 		c.want("220")
@@ -260,8 +262,9 @@ func TestWrongKeysGetSlowAnswersAndThenNone(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if refused.Load()+wrong.Load() != 30 || wrong.Load() > 10 {
-		t.Errorf("%d refused, %d looked at", refused.Load(), wrong.Load())
+	took := time.Since(began)
+	if most := 8 * (1 + int64(took/(2*time.Second))); refused.Load()+wrong.Load() != 30 || wrong.Load() > most {
+		t.Errorf("%d refused, %d answered, of at most %d in %v", refused.Load(), wrong.Load(), most, took)
 	}
 	if s := h.Stats(); s.WrongKeys != 3+wrong.Load() {
 		t.Errorf("%+v", s)

@@ -44,6 +44,7 @@ var (
 	replyBare        = reply{500, "5.5.2", "lines end in CRLF, and nowhere else stands a CR or an LF"}
 	replyUnread      = reply{500, "5.5.2", "this is no command: it has control characters, or is not UTF-8"}
 	replyUnknown     = reply{500, "5.5.1", "there is no such command here"}
+	replyHTTP        = reply{421, "4.7.0", "this is SMTP, not HTTP"}
 	replyNoExpand    = reply{502, "5.5.1", "lists are not expanded here"}
 	replyHelo        = reply{503, "5.5.1", "EHLO first"}
 	replyNested      = reply{503, "5.5.1", "a transaction is open; RSET ends it"}
@@ -65,6 +66,13 @@ var (
 	replyLarge       = reply{552, "5.3.4", "the message is larger than 50 MB; host large files and link to them"}
 	replyChunk       = reply{501, "5.5.4", "write it as BDAT size, or BDAT size LAST"}
 	replyAmbiguous   = reply{550, "5.6.0", "a line of the content is a dot between a CR or an LF alone: lines end in CRLF"}
+	replyOffice      = reply{214, "2.0.0", "This takes reports about mail sent from here, without AUTH: EHLO, MAIL, RCPT, DATA."}
+	replyNoAuthHere  = reply{502, "5.5.1", "there is no AUTH here: this takes only reports about mail it sent"}
+	replyUnwelcome   = reply{550, "5.7.1", "this server takes only reports about mail it sent"}
+	replyNoAddress   = reply{553, "5.1.3", "this is no e-mail address, and this server takes only reports about mail it sent"}
+	replyStranger    = reply{421, "4.7.0", "too many recipients that are none of this server's"}
+	replyEnough      = reply{421, "4.7.0", "enough for one connection; open another"}
+	replyHuge        = reply{552, "5.3.4", "the mail is larger than any report about ours"}
 	maxShown         = 3   // faults of one message
 	maxShownOctets   = 400 // of each; a line of a reply has at most 512 octets (RFC 5321 §4.5.3.1.5)
 	replyMoreSuffix  = "and %d more"

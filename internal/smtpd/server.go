@@ -95,11 +95,12 @@ func (o Options) orDefaults() Options {
 
 // Server is the door. Its methods may be called from any goroutine.
 type Server struct {
+	kind
 	o       Options
 	limits  *project.Limits
 	crowd   *crowd
-	guesses *guesses
-	large   *semaphore.Weighted
+	guesses *guesses            // nil where nobody has a password
+	large   *semaphore.Weighted // contents put aside by submit
 	counts  counts
 
 	kill    context.Context // ends everything at once
@@ -113,7 +114,7 @@ type Server struct {
 }
 
 type counts struct {
-	connections, refused, wrongKeys, accepted, replays, rejected, deferred, limited, panics atomic.Int64
+	connections, refused, wrongKeys, accepted, replays, rejected, deferred, limited, unwelcome, panics atomic.Int64
 }
 
 // Stats is what a Server counted since it was made.
@@ -127,14 +128,20 @@ type Stats struct {
 	Rejected    int64 // messages refused for good
 	Deferred    int64 // messages refused for now, those of the limits included
 	RateLimited int64
+	Unwelcome   int64 // recipients that are none of the inbound door
 	Panics      int64
 }
 
 // New builds a Server.
 func New(o Options) *Server {
+	s := newServer(forSubmission, o)
+	s.limits, s.guesses, s.large = o.Access.Limits(), newGuesses(), semaphore.NewWeighted(int64(s.o.Large))
+	return s
+}
+
+func newServer(k kind, o Options) *Server {
 	o = o.orDefaults()
-	s := &Server{o: o, limits: o.Access.Limits(), crowd: newCrowd(o.Connections, o.PerAddress), guesses: newGuesses(),
-		large: semaphore.NewWeighted(int64(o.Large)), listeners: map[net.Listener]struct{}{}, sessions: map[*session]struct{}{}}
+	s := &Server{kind: k, o: o, crowd: newCrowd(o.Connections, o.PerAddress, k.grace), listeners: map[net.Listener]struct{}{}, sessions: map[*session]struct{}{}}
 	s.kill, s.cut = context.WithCancel(context.Background())
 	return s
 }
@@ -144,7 +151,7 @@ func (s *Server) Stats() Stats {
 	c := &s.counts
 	return Stats{Connected: s.crowd.size(), Connections: c.connections.Load(), Refused: c.refused.Load(), WrongKeys: c.wrongKeys.Load(),
 		Accepted: c.accepted.Load(), Replays: c.replays.Load(), Rejected: c.rejected.Load(), Deferred: c.deferred.Load(),
-		RateLimited: c.limited.Load(), Panics: c.panics.Load()}
+		RateLimited: c.limited.Load(), Unwelcome: c.unwelcome.Load(), Panics: c.panics.Load()}
 }
 
 // Serve takes connections from a listener until Shutdown; then it gives nil. With implicit

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/postroad/postroad/internal/project"
+	"github.com/postroad/postroad/internal/mail"
 )
 
 // session is one connection from greeting to goodbye. Its goroutine alone touches it,
@@ -23,23 +23,21 @@ type session struct {
 	wire     *wire
 	ip       netip.Addr
 	began    time.Time
-	since    time.Time // without AUTH
-	implicit bool      // begins with TLS
-	secure   bool      // is under TLS
+	implicit bool // begins with TLS
+	secure   bool // is under TLS
+	role     role
 
 	counted bool          // the crowd's
 	place   *list.Element // the crowd's: among the unknown
+	useful  time.Time     // the crowd's: when it last was, to begin with when it came
 
 	helo    string
-	secret  string // what AUTH was given: asked about again for each transaction
-	who     project.Principal
 	tx      *transaction
 	pending *command // read already, to be obeyed next
 	said    reply    // the last one, but for those to single chunks
 
-	wrong   int // passwords
-	junk    int // commands that made no sense or came to nothing, in a row
-	limited int // messages refused by the limits, in a row
+	junk    int   // commands that made no sense or came to nothing, in a row
+	drained int64 // octets of chunks that nobody wanted, since the last message accepted
 	ended   bool
 	linger  bool // at the end read a little of what is still coming
 }
@@ -50,9 +48,12 @@ const maxJunk = 100
 const handshakeTime = 20 * time.Second
 
 func newSession(s *Server, conn net.Conn, implicit bool) *session {
-	now := time.Now()
-	return &session{server: s, wire: newWire(conn, 30*time.Second), ip: clientAddress(conn.RemoteAddr()), began: now, since: now, implicit: implicit}
+	x := &session{server: s, wire: newWire(conn, 30*time.Second), ip: clientAddress(conn.RemoteAddr()), began: time.Now(), implicit: implicit}
+	x.role = s.role(x)
+	return x
 }
+
+func (s *session) requestID() string { return mail.NewID(s.server.o.Now()).Text(mail.PrefixRequest) }
 
 // run is the whole conversation; its caller closes the connection.
 func (s *session) run() {
@@ -90,10 +91,8 @@ func (s *session) next() (command, bool) {
 // readLine reads a line. False: it has said goodbye.
 func (s *session) readLine() ([]byte, bool) {
 	until := time.Now().Add(s.server.o.Idle)
-	if s.secret == "" {
-		if end := s.since.Add(s.server.o.Unknown); end.Before(until) {
-			until = end
-		}
+	if end := s.role.last(); !end.IsZero() && end.Before(until) {
+		until = end
 	}
 	line, err := s.wire.readLine(until)
 	if err != nil {
@@ -110,6 +109,8 @@ func (s *session) lost(err error) {
 		s.goodbye(replyStopping)
 	case errors.Is(err, errEvicted):
 		s.goodbye(replyCrowded)
+	case errors.Is(err, errPressed):
+		s.goodbye(replyNoRoom)
 	case errors.Is(err, errLineTooLong):
 		s.linger = true
 		s.goodbye(replyLong)
@@ -145,7 +146,7 @@ func (s *session) obey(cmd command) {
 	case "STARTTLS":
 		s.startTLS(cmd)
 	case "AUTH":
-		s.auth(cmd)
+		s.role.auth(cmd)
 	case "MAIL":
 		s.mail(cmd)
 	case "RCPT":
@@ -164,9 +165,13 @@ func (s *session) obey(cmd command) {
 	case "EXPN":
 		s.nonsense(replyNoExpand)
 	case "HELP":
-		s.nonsense(replyHelp)
+		s.nonsense(s.server.help)
 	case "QUIT":
 		s.goodbye(replyBye)
+	case "CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT":
+		// Somebody's browser or server was made to speak to us: commands may stand in the body.
+		s.linger = true
+		s.goodbye(replyHTTP)
 	default:
 		s.nonsense(replyUnknown)
 	}
@@ -188,14 +193,8 @@ func (s *session) hello(cmd command) {
 	if s.server.o.TLS != nil && !s.secure {
 		offers = append(offers, "STARTTLS")
 	}
-	if s.mayAuth() && s.secret == "" {
-		offers = append(offers, "AUTH PLAIN LOGIN")
-	}
-	s.say(reply{250, "", strings.Join(offers, "\n")})
+	s.say(reply{250, "", strings.Join(append(offers, s.role.offers()...), "\n")})
 }
-
-// mayAuth tells whether a password may be said here: under TLS, or where nobody listens.
-func (s *session) mayAuth() bool { return s.secure || s.ip.IsLoopback() }
 
 func (s *session) startTLS(cmd command) {
 	switch {
@@ -218,10 +217,8 @@ func (s *session) startTLS(cmd command) {
 			s.ended = true
 			return
 		}
-		if s.secret != "" {
-			s.since = time.Now() // known until now, and so not slow in saying who it is
-		}
-		s.helo, s.secret, s.who = "", "", project.Principal{}
+		s.helo = ""
+		s.role.forget()
 	}
 }
 

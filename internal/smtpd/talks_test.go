@@ -37,14 +37,14 @@ func TestTalks(t *testing.T) {
 				h.addr = h.listen(false, afar)
 			}
 			for talk := range strings.SplitSeq(string(text), "\n\n") {
-				play(h, talk)
+				play(t, h.addr, talk)
 			}
 		})
 	}
 }
 
-func play(h *house, talk string) {
-	h.t.Helper()
+func play(t *testing.T, addr, talk string) {
+	t.Helper()
 	names := strings.NewReplacer("$LIVE", plain(liveKey), "$TEST", plain(testKey), "$WRONG", plain("not-a-key-of-anybody"),
 		"$USER", base64.StdEncoding.EncodeToString([]byte("relay")), "$PASSWORD", base64.StdEncoding.EncodeToString([]byte(liveKey)))
 	var c *client
@@ -52,7 +52,7 @@ func play(h *house, talk string) {
 	for number, line := range strings.Split(talk, "\n") {
 		what, rest, _ := strings.Cut(strings.TrimRight(line, " "), " ")
 		if rest = names.Replace(rest); c == nil && what != "" && what[0] != '#' {
-			c = h.dial()
+			c = dialTo(t, addr)
 		}
 		switch what {
 		case "c":
@@ -60,17 +60,17 @@ func play(h *house, talk string) {
 		case "r":
 			text, err := strconv.Unquote(rest)
 			if err != nil {
-				h.t.Fatalf("%q: %v", line, err)
+				t.Fatalf("%q: %v", line, err)
 			}
 			c.send(text)
 		case "s":
 			if last = strings.ReplaceAll(c.reply(), "\n", " | "); !strings.HasPrefix(last, rest) || last == "" {
-				h.t.Fatalf("line %d of\n%s\n\ngot %q, want %q", number+1, talk, last, rest)
+				t.Fatalf("line %d of\n%s\n\ngot %q, want %q", number+1, talk, last, rest)
 			}
 		case "m":
 			word, not := strings.CutPrefix(rest, "!")
 			if strings.Contains(last, word) == not {
-				h.t.Fatalf("line %d of\n%s\n\ngot %q", number+1, talk, last)
+				t.Fatalf("line %d of\n%s\n\ngot %q", number+1, talk, last)
 			}
 		case "tls":
 			c.secure()
@@ -79,7 +79,7 @@ func play(h *house, talk string) {
 		case "":
 		default:
 			if what[0] != '#' {
-				h.t.Fatalf("what is %q?", line)
+				t.Fatalf("what is %q?", line)
 			}
 		}
 	}

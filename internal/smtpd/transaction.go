@@ -4,14 +4,12 @@ import (
 	"errors"
 	"os"
 	"strings"
-	"time"
-
-	"github.com/postroad/postroad/internal/mail"
 )
 
-// transaction is one MAIL and its RCPTs. The sender is not kept: the return path is ours,
-// and who may send is judged by the From field.
+// transaction is one MAIL and its RCPTs. Submission makes nothing of the sender: the
+// return path is ours, and who may send is judged by the From field.
 type transaction struct {
+	from string // "" is the null sender (RFC 5321 §4.5.5)
 	to   []string
 	size int64 // as announced; 0 = not
 	utf8 bool
@@ -20,26 +18,16 @@ type transaction struct {
 	retry   bool // spoiled by what passes
 }
 
-// mail is MAIL FROM. The key is asked about anew: one that was revoked meanwhile opens
-// nothing more.
+// mail is MAIL FROM.
 func (s *session) mail(cmd command) {
 	switch {
 	case s.helo == "":
 		s.nonsense(replyHelo)
 		return
-	case s.secret == "":
-		s.nonsense(replyNoAuth)
-		return
 	case s.tx != nil:
 		s.nonsense(replyNested)
 		return
-	}
-	if fault := s.identify(s.secret); fault != nil {
-		r, _ := replyToFault(fault, s.requestID())
-		if fault.Status == unauthorized {
-			s.secret, s.since = "", time.Now()
-		}
-		s.nonsense(r)
+	case !s.role.begin():
 		return
 	}
 	if fault := s.server.pressure(); fault != nil {
@@ -53,12 +41,16 @@ func (s *session) mail(cmd command) {
 		s.nonsense(replyPath)
 		return
 	}
-	tx := &transaction{}
+	tx := &transaction{from: path}
 	for _, p := range parameters {
-		if r, ok := tx.take(p, s.server.o.MaxSize); !ok {
+		if r, ok := tx.take(p); !ok {
 			s.nonsense(r)
 			return
 		}
+	}
+	if tx.size > s.server.o.MaxSize {
+		s.nonsense(s.server.tooLarge)
+		return
 	}
 	if len(path) > 256 {
 		s.nonsense(reply{553, "5.1.7", "the sender is longer than 256 octets"})
@@ -70,15 +62,12 @@ func (s *session) mail(cmd command) {
 
 // take reads one parameter of MAIL. Those of DSN (RFC 3461) say what reports somebody
 // wants; events tell the same, so they are taken and mean nothing.
-func (tx *transaction) take(p parameter, most int64) (reply, bool) {
+func (tx *transaction) take(p parameter) (reply, bool) {
 	switch p.name {
 	case "SIZE":
 		size, ok := parseSize(p.value)
 		if !ok {
 			return reply{501, "5.5.4", "SIZE is a number of octets"}, false
-		}
-		if size > most {
-			return replyLarge, false
 		}
 		tx.size = size
 	case "BODY":
@@ -99,7 +88,7 @@ func clip(s string) string { return s[:min(len(s), 40)] }
 // rcpt is RCPT TO.
 func (s *session) rcpt(cmd command) {
 	if s.tx == nil {
-		s.nonsense(s.before(replyNoMail))
+		s.nonsense(s.role.before(replyNoMail))
 		return
 	}
 	path, parameters, ok := parsePath(cmd.rest, "TO")
@@ -113,65 +102,53 @@ func (s *session) rcpt(cmd command) {
 			return
 		}
 	}
-	if len(s.tx.to) >= MaxRecipients {
-		s.say(replyMany)
-		return
-	}
-	a, err := mail.ParseAddress("<" + path + ">")
-	switch bad := (*mail.AddressError)(nil); {
-	case errors.As(err, &bad):
-		text := "the address " + bad.Reason
-		if bad.Suggestion != "" {
-			text += "; did you mean " + bad.Suggestion + "?"
-		}
-		s.nonsense(reply{553, "5.1.3", shown(text)})
-	case err != nil:
-		s.nonsense(reply{553, "5.1.3", "this is no e-mail address"})
-	case !a.ASCII() && !s.tx.utf8:
-		s.nonsense(replyUTF8)
-	default:
-		s.tx.to = append(s.tx.to, a.Email)
-		s.say(replyRecipient)
-	}
-}
-
-// before is what is missing before a command of a transaction.
-func (s *session) before(otherwise reply) reply {
-	if s.helo != "" && s.secret == "" {
-		return replyNoAuth
-	}
-	return otherwise
+	s.role.recipient(path)
 }
 
 // data is DATA.
 func (s *session) data(cmd command) {
 	switch {
 	case s.tx == nil:
-		s.nonsense(s.before(replyNoMail))
+		s.noData(s.role.before(replyNoMail))
 		return
 	case cmd.rest != "":
-		s.nonsense(replyArguments)
+		s.noData(replyArguments)
 		return
 	case s.tx.spoiled:
-		s.nonsense(reply{503, "5.5.1", "DATA cannot follow BDAT; RSET first"})
+		s.noData(reply{503, "5.5.1", "DATA cannot follow BDAT; RSET first"})
 		return
 	case len(s.tx.to) == 0:
-		s.nonsense(replyNoRcpt)
+		s.noData(replyNoRcpt)
 		return
 	}
 	defer func() { s.tx = nil }()
-	if !s.server.limits.Enter(s.who) {
-		s.limit(crowdedKey, 1)
+	if !s.role.enter() {
+		s.contentFollows()
 		return
 	}
-	defer s.server.limits.Leave(s.who)
+	defer s.role.leave()
 	s.say(replyGo)
 	if s.wire.flush() != nil {
 		s.ended = true
 		return
 	}
 	o := &s.server.o
-	s.handIn(&dots{w: s.wire, pace: newPace(o), left: o.MaxSize})
+	s.role.handIn(&dots{w: s.wire, pace: newPace(o), left: o.MaxSize})
+}
+
+// noData refuses DATA.
+func (s *session) noData(r reply) {
+	s.nonsense(r)
+	s.contentFollows()
+}
+
+// contentFollows ends the conversation with a client that has not waited for the answer to
+// its DATA (RFC 2920 §3.1 makes it wait): what it has sent is content, and a message that
+// somebody quoted in there would be read as commands.
+func (s *session) contentFollows() {
+	if len(s.wire.buffered()) > 0 {
+		s.ended, s.linger = true, true
+	}
 }
 
 // bdat is BDAT. A chunk outside a transaction is passed over: it is on its way already.
@@ -199,22 +176,21 @@ func (s *session) bdat(cmd command) {
 
 // takeChunks takes in a content of which the first chunk comes now.
 func (s *session) takeChunks(c *chunks) {
-	if !s.server.limits.Enter(s.who) {
-		whole := c.drain()
-		if s.limit(crowdedKey, 1); !whole {
+	if !s.role.enter() {
+		if !c.drain() {
 			s.ended, s.linger = true, true
 		}
 		return
 	}
-	defer s.server.limits.Leave(s.who)
-	s.handIn(c)
+	defer s.role.leave()
+	s.role.handIn(c)
 }
 
 // mayChunk tells whether a chunk can be the first of a content.
 func (s *session) mayChunk() (reply, bool) {
 	switch {
 	case s.tx == nil:
-		return s.before(replyNoMail), false
+		return s.role.before(replyNoMail), false
 	case s.tx.spoiled && s.tx.retry:
 		return reply{451, "4.3.0", "the transaction failed; RSET, and try again"}, false
 	case s.tx.spoiled:

@@ -25,10 +25,11 @@ var (
 	errBareEnd     = errors.New("the line does not end in CRLF")
 	errStopping    = errors.New("the server is stopping")
 	errEvicted     = errors.New("the place was needed for somebody else")
+	errPressed     = errors.New("the memory was needed for somebody else's content")
 )
 
 // wire is one connection: what was read and not used, what is to be said and not
-// written. Only interrupt may be called from another goroutine.
+// written. Only interrupt and cut may be called from another goroutine.
 type wire struct {
 	conn      net.Conn // raw, or TLS over it
 	raw       net.Conn
@@ -40,6 +41,7 @@ type wire struct {
 	mu          sync.Mutex
 	idle        bool  // waiting for a command, or for a hand to shake: may be interrupted
 	interrupted error // why no further command is waited for
+	severed     bool  // nor any more content
 }
 
 func newWire(conn net.Conn, patience time.Duration) *wire {
@@ -74,6 +76,24 @@ func (w *wire) interrupt(why error) {
 	if w.idle {
 		_ = w.raw.SetReadDeadline(time.Unix(1, 0))
 	}
+}
+
+// cut ends the waiting for anything, commands and content.
+func (w *wire) cut(why error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.interrupted, w.severed = why, true
+	_ = w.raw.SetReadDeadline(time.Unix(1, 0))
+}
+
+// patient sets until when content is waited for.
+func (w *wire) patient(until time.Time) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.severed {
+		return w.interrupted
+	}
+	return w.conn.SetReadDeadline(until)
 }
 
 // readLine gives the next command line without its CRLF, borrowed until the next read.
