@@ -34,7 +34,10 @@ type Postroad struct {
 	Dir  string
 	Addr string // of its HTTP door
 	SMTP string // address of its submission door, "" when Env closed it
-	URL  string
+	// Inbound is the address of its door for reports, "" unless Env has POSTROAD_INBOUND_ADDR;
+	// port 0 there is any free one, the same after a restart.
+	Inbound string
+	URL     string
 
 	env    map[string]string
 	binary string
@@ -111,6 +114,13 @@ func Launch(ctx context.Context, o Options) (*Postroad, error) {
 			delete(env, k)
 		}
 	}
+	inbound := env["POSTROAD_INBOUND_ADDR"]
+	if inbound != "" && inbound != "off" {
+		if inbound, err = freePort(inbound); err != nil {
+			return nil, err
+		}
+		env["POSTROAD_INBOUND_ADDR"] = inbound
+	}
 	if a := env["POSTROAD_HTTP_ADDR"]; a != "" {
 		addr = a
 	} else {
@@ -119,7 +129,7 @@ func Launch(ctx context.Context, o Options) (*Postroad, error) {
 	if smtp = env["POSTROAD_SUBMISSION_ADDR"]; smtp == "off" {
 		smtp = ""
 	}
-	p := &Postroad{foreign: o.Path != "" || os.Getenv("POSTROAD_TEST_BINARY") != "", Dir: o.Dir, Addr: addr, SMTP: smtp, URL: "http://" + addr, env: env, binary: binary, client: &http.Client{
+	p := &Postroad{foreign: o.Path != "" || os.Getenv("POSTROAD_TEST_BINARY") != "", Dir: o.Dir, Addr: addr, SMTP: smtp, Inbound: inbound, URL: "http://" + addr, env: env, binary: binary, client: &http.Client{
 		Timeout:   3 * Patience,
 		Transport: &http.Transport{MaxIdleConnsPerHost: 200},
 	}}
