@@ -295,7 +295,7 @@ func TestAReportThatContradictsItselfIsTakenTheMilderWay(t *testing.T) {
 		{"delayed", "5.4.0", "smtp; 554 user unknown", mail.Reply{Code: 450, Text: "user unknown"}, mail.ClassOther},
 		{"delivered", "5.1.1", "smtp; 550 user unknown", mail.Reply{Code: 250, Text: "user unknown"}, mail.ClassNone},
 		{"failed", "5.4.4", "smtp; host 5.1.1.2 port 587 said nothing in 450 seconds", mail.Reply{Code: 550, Enhanced: "5.4.4", Text: "host 5.1.1.2 port 587 said nothing in 450 seconds"}, mail.ClassNetwork},
-		{"failed", "", "smtp; host 5.1.1.2 of version 5.1.1-b did not answer", mail.Reply{Code: 550, Enhanced: "5.1.1", Text: "host 5.1.1.2 of version 5.1.1-b did not answer"}, mail.ClassUnknownUser},
+		{"failed", "", "smtp; host 5.1.1.2 of version 5.1.1-b or 4.94.2 did not answer", mail.Reply{Code: 550, Text: "host 5.1.1.2 of version 5.1.1-b or 4.94.2 did not answer"}, mail.ClassOther},
 	} {
 		r := feedback.ReadReport(statusReport("Final-Recipient: rfc822; ada@there.example", "Action: "+c.action, "Status: "+c.status, "Diagnostic-Code: "+c.said))
 		if len(r.Recipients) != 1 || r.Recipients[0].Reply() != c.want || r.Recipients[0].Class() != c.class {

@@ -108,10 +108,11 @@ func readReported(group fields, complete bool) (r Reported, ok bool) {
 }
 
 // refine takes from the diagnostic what the status does not tell: all of it when it is missing
-// or no status, the detail when it is x.0.0, as Exim always writes. That nothing for good
-// comes of "try again later", a temporary code wins over 5.0.0.
+// or no status, the detail when that is 0, "other" (RFC 3463 §3), as Exim and IronPort write
+// whatever the site said. That nothing for good comes of "try again later", a temporary code
+// wins over such a status.
 func (r *Reported) refine() {
-	if r.Status != "" && !strings.HasSuffix(r.Status, ".0.0") {
+	if r.Status != "" && !strings.HasSuffix(r.Status, ".0") {
 		return
 	}
 	said := verdictOf(r.Diagnostic)
@@ -173,8 +174,18 @@ func (r Reported) Reply() mail.Reply {
 	return reply
 }
 
-// Class is the kind of trouble the report means; none when the mail went on.
+// Class is the kind of trouble the report means; none when the mail went on. What a site says
+// to MAIL FROM is about the sender, so it never blames the recipient.
 func (r Reported) Class() mail.Class {
 	class, _ := Classify(r.Reply(), "")
+	if class.Suppresses() && saidToSender(r.Diagnostic) {
+		return mail.ClassPolicy
+	}
 	return class
+}
+
+// saidToSender tells whether the words say so, as Exim and Postfix do.
+func saidToSender(diagnostic string) bool {
+	words := fold(diagnostic)
+	return strings.Contains(words, "after mail from") || strings.Contains(words, "in reply to mail from")
 }

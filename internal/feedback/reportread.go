@@ -75,6 +75,8 @@ func (r *Report) decide(l *letter, spoken string) {
 	case l.receipt:
 		r.Kind = KindAutoReply
 	case l.feedback == nil && len(l.statuses) == 0 && !l.declared && r.bouncesInWords(l.head, spoken):
+	case l.declared || len(l.statuses) > 0 || l.feedback != nil || namedMachine(l.head):
+		// a report that cannot be read: somebody should look at it
 	case answersByItself(l.head):
 		r.Kind = KindAutoReply
 	}

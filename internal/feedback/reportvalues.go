@@ -188,10 +188,11 @@ func verdictOf(text string) verdict {
 			break
 		}
 	}
-	if end > 0 && end < len(text) {
-		if n := statusLen(text[end+1:]); n > 0 && text[end+1] == text[end-3] {
-			v.status = text[end+1 : end+1+n]
-			end += 1 + n
+	if end > 0 {
+		behind := strings.TrimLeft(text[end:], "-: '\"") // "550-'5.1.1 no'"
+		if n := statusLen(behind); n > 0 && behind[0] == text[end-3] {
+			v.status = behind[:n]
+			end = len(text) - len(behind) + n
 		}
 	}
 	if end > 0 && isReplyCode(text) { // the words begin with it
@@ -232,18 +233,18 @@ func startsReply(before string) bool {
 }
 
 // statusLen tells how long the enhanced status code is that s begins with, 0 = none (RFC 3463
-// §2). "5.1.1.2" is none, it is an IP address.
+// §2 and §3: subjects are 0 to 7). "5.1.1.2" is none, it is an IP address, nor is "4.94.2".
 func statusLen(s string) int {
 	if len(s) < 5 || s[0] != '5' && s[0] != '4' && s[0] != '2' || s[1] != '.' {
 		return 0
 	}
 	subject := digitsAt(s[2:])
-	if subject == 0 || 2+subject >= len(s) || s[2+subject] != '.' {
+	if subject != 1 || s[2] > '7' || 2+subject >= len(s) || s[2+subject] != '.' {
 		return 0
 	}
 	detail := digitsAt(s[3+subject:])
 	n := 3 + subject + detail
-	if detail == 0 || n < len(s) && partOfWord(s[n]) && s[n] != '-' && (s[n] != '.' || digitsAt(s[n+1:]) > 0) {
+	if detail == 0 || n < len(s) && partOfWord(s[n]) && (s[n] != '.' || digitsAt(s[n+1:]) > 0) {
 		return 0
 	}
 	return n

@@ -21,6 +21,10 @@ var shapes = [...]shape{
 	{"qmail", []string{"this is the qmail-send program", "permanent error"}, nil, readBracketed, "failed"},
 	{"yahoo", []string{"unable to deliver", "following address"}, nil, readBracketed, "failed"},
 	{"postfix", []string{"could not be delivered to one or more recipients"}, nil, readBracketed, "failed"},
+	{"old postfix", []string{"returned below could not be delivered to one or more destinations"}, nil, readBracketed, "failed"},
+	{"opensmtpd warning", []string{"this is the mailer-daemon", "a message is delayed"}, []string{"list of recipients:"}, readColon, "delayed"},
+	{"opensmtpd", []string{"this is the mailer-daemon", "an error has occurred while attempting to deliver"}, []string{"list of recipients:"}, readColon, "failed"},
+	{"dragonfly", []string{"this is the dragonfly mail agent", "there was an error delivering your mail to"}, nil, readSentence("There was an error delivering your mail to ", ".\n"), "failed"},
 	{"exim warning", []string{"created automatically by mail delivery software", "has not yet been delivered"}, []string{"delivered is:", "delivered are:"}, readListed, "delayed"},
 	{"exim", []string{"created automatically by mail delivery software", "could not be delivered"}, []string{"failed:"}, readListed, "failed"},
 	{"sendmail warning", []string{"addresses had transient non-fatal errors"}, []string{"transient non-fatal errors -----"}, readListed, "delayed"},
@@ -29,6 +33,7 @@ var shapes = [...]shape{
 	{"gmail", []string{"delivery to the following recipient", "failed permanently"}, []string{"failed permanently:"}, readListed, "failed"},
 	{"gmail", []string{"your message wasn't delivered to "}, nil, readSentence("Your message wasn't delivered to ", " because"), "failed"},
 	{"exchange", []string{"did not reach some or all of the intended recipients"}, []string{"could not be reached:"}, readDated, "failed"},
+	{"old exchange", []string{"did not reach the following recipient(s):"}, []string{"following recipient(s):"}, readDated, "failed"},
 	{"exchange warning", []string{"delivery is delayed to these recipients"}, []string{"recipients or groups:", "recipients:"}, readListed, "delayed"},
 	{"exchange", []string{"delivery has failed to these recipients"}, []string{"information for administrators:"}, readListed, "failed"},
 	{"domino", []string{"was not delivered to:", "because:"}, []string{"was not delivered to:"}, readListed, "failed"},
@@ -64,8 +69,10 @@ func separates(line string) bool {
 	if len(line) > 200 {
 		return false
 	}
-	if strings.HasPrefix(line, "original message headers:") {
-		return true
+	for _, lead := range [...]string{"original message headers:", "below is a copy of the original message:", "message headers follow", "original message follows"} {
+		if strings.HasPrefix(line, lead) {
+			return true
+		}
 	}
 	return strings.HasPrefix(line, "--") && (strings.Contains(line, "message") || strings.Contains(line, "header"))
 }
@@ -131,12 +138,15 @@ func (s *shape) list(spoken string) []string {
 	return nil
 }
 
-// fromMachine tells whether a mail system sent this: the null sender, or one of the names they
-// write as. A person's mail has neither, whatever it quotes.
+// fromMachine tells whether a mail system may have sent this: the null sender, or one of the
+// names they write as. A person's mail has neither, whatever it quotes.
 func fromMachine(head fields) bool {
-	if strings.ReplaceAll(head.first("return-path"), " ", "") == "<>" {
-		return true
-	}
+	return strings.ReplaceAll(head.first("return-path"), " ", "") == "<>" || namedMachine(head)
+}
+
+// namedMachine tells whether it was sent in the name of a mail system. Automatic replies of
+// people have the null sender too, but not such a name.
+func namedMachine(head fields) bool {
 	from := strings.ToLower(withoutComments(head.first("from")))
 	if open := strings.LastIndexByte(from, '<'); open >= 0 {
 		from = from[open+1:]
@@ -163,6 +173,16 @@ func readBracketed(lines []string) (told []Reported) {
 		}
 		if open = open && strings.TrimSpace(line) != ""; open {
 			told[len(told)-1].say(line)
+		}
+	}
+	return told
+}
+
+// readColon reads "ada@x.example: 550 5.1.1 no" at a line's start.
+func readColon(lines []string) (told []Reported) {
+	for _, line := range lines {
+		if who, said, is := strings.Cut(line, ": "); is && listedAddress(who) != "" {
+			told = append(told, Reported{Final: listedAddress(who), Diagnostic: strings.TrimSpace(said)})
 		}
 	}
 	return told
