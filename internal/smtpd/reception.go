@@ -23,8 +23,8 @@ const (
 	// answered at once; each further one waits for unwelcomeDelay. The unwelcomeInSession-th
 	// ends the session.
 	unwelcomeAtOnce    = 4
-	unwelcomeInSession = 20
-	unwelcomeDelay     = time.Second
+	unwelcomeInSession = 12
+	unwelcomeDelay     = 500 * time.Millisecond
 	// patienceForTake is how long the recording of a letter may take. The client waits for
 	// 10 minutes (RFC 5321 §4.5.3.2.6).
 	patienceForTake = 2 * time.Minute

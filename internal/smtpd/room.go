@@ -29,16 +29,11 @@ func newRoom(places int, grace time.Duration) *room {
 	return &room{grace: grace, places: semaphore.NewWeighted(int64(places)), holders: list.New()}
 }
 
-// enter waits for a place for at most patienceForRoom. False: there is none. The session
-// calls leave once.
+// enter waits for a place: until the grace of who holds one is over, and for a little
+// longer. False: there is none. The session calls leave once.
 func (r *room) enter(ctx context.Context, s *session) (leave func(), ok bool) {
-	if !r.places.TryAcquire(1) {
-		r.press(time.Now())
-		ctx, cancel := context.WithTimeout(ctx, patienceForRoom)
-		defer cancel()
-		if r.places.Acquire(ctx, 1) != nil {
-			return nil, false
-		}
+	if !r.places.TryAcquire(1) && !r.queue(ctx) {
+		return nil, false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -51,16 +46,35 @@ func (r *room) enter(ctx context.Context, s *session) (leave func(), ok bool) {
 	}, true
 }
 
-// press cuts the session that has held its place for longest.
-func (r *room) press(now time.Time) {
+func (r *room) queue(ctx context.Context) bool {
+	if left := r.press(time.Now()); left > 0 {
+		if r.wait(ctx, left) {
+			return true
+		}
+		r.press(time.Now())
+	}
+	return r.wait(ctx, patienceForRoom)
+}
+
+func (r *room) wait(ctx context.Context, most time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	return r.places.Acquire(ctx, 1) == nil
+}
+
+// press cuts the session that has held its place for longest, unless that is not yet for
+// the grace: then it tells how much is left.
+func (r *room) press(now time.Time) (left time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	oldest := r.holders.Front()
 	if oldest == nil {
-		return
+		return 0
 	}
-	if h := oldest.Value.(holder); now.Sub(h.since) >= r.grace {
+	h := oldest.Value.(holder)
+	if left = r.grace - now.Sub(h.since); left <= 0 {
 		r.holders.Remove(oldest)
 		h.session.wire.cut(errPressed)
 	}
+	return left
 }
