@@ -96,6 +96,8 @@ func (sv *server) run(soft, hard context.Context, o Options) error {
 	cut := time.AfterFunc(wireTime(sv.settings.Delivery.SoftStop, time.Since(began)), sv.queue.Kill)
 	defer cut.Stop()
 	work.stop()
+	unhook := context.AfterFunc(hard, sv.hooks.Kill)
+	defer unhook()
 	hooks.stop() // after the queue: what its last results owe is still posted, or at the next start
 	upkeep.stop()
 	sv.log.Info("stopped", "after", time.Since(began).Round(time.Millisecond).String())

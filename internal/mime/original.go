@@ -4,11 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
 	"slices"
 	"strings"
+
+	"github.com/emersion/go-message"
 
 	"github.com/postroad/postroad/internal/mail"
 )
@@ -52,39 +55,58 @@ const (
 // ReadOriginal reads a message once: its header into memory, all lines for what must not
 // be there. Lines end in CRLF and nowhere else stands a CR, an LF or a NUL, since sites
 // disagree on what those mean and mail is smuggled by that. Fields that skip names do not
-// count in Sum. Errors are [*LineError], [ErrHeaderTooLarge] or those of the content.
+// count in Sum. Of content that is in memory no copy is made: it must stay as it is. Errors
+// are [*LineError], [ErrHeaderTooLarge] or those of the content.
 func ReadOriginal(c mail.Content, skip func(name string) bool) (*Original, error) {
+	o := &Original{content: c, Fields: make([]OriginalField, 0, usualFields)}
+	lines := lineCheck{line: 1}
+	if b, ok := c.(mail.Bytes); ok {
+		rest := []byte(b)
+		if err := o.readHeader(func() (line []byte, err error) {
+			line, rest, err = cutLine(rest)
+			return line, err
+		}, &lines); err != nil {
+			return nil, err
+		}
+		if err := o.scanBody(func() ([]byte, error) { return rest, io.EOF }, &lines, o.sumHeader(skip)); err != nil {
+			return nil, err
+		}
+		return o, nil
+	}
 	r, err := c.Open()
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	o := &Original{content: c}
-	piece := int(min(c.Size()+bytes.MinRead, pieceSize)) // most messages are small
-	br := bufio.NewReaderSize(r, piece)
-	lines := lineCheck{line: 1}
-	if err := o.readHeader(br, &lines); err != nil {
+	br := bufio.NewReaderSize(r, pieceSize)
+	if err := o.readHeader(func() ([]byte, error) { return br.ReadBytes('\n') }, &lines); err != nil {
 		return nil, err
 	}
-	sum := sha256.New()
-	for i := range o.Fields {
-		o.Fields[i].Value = o.Fields[i].unfold()
-		if !skip(o.Fields[i].Name) {
-			sum.Write(o.Fields[i].raw)
-		}
-	}
-	sum.Write([]byte("\r\n"))
-	if err := o.scanBody(br, make([]byte, piece), &lines, sum); err != nil {
+	block := make([]byte, pieceSize)
+	if err := o.scanBody(func() ([]byte, error) {
+		n, err := br.Read(block)
+		return block[:n], err
+	}, &lines, o.sumHeader(skip)); err != nil {
 		return nil, err
 	}
-	o.LongLine = lines.long
-	sum.Sum(o.Sum[:0])
 	return o, nil
 }
 
-func (o *Original) readHeader(br *bufio.Reader, lines *lineCheck) error {
+// usualFields is room for the fields of most headers.
+const usualFields = 16
+
+// cutLine is ReadBytes of what is in memory. A line has no room behind it: to append to it
+// makes a copy.
+func cutLine(b []byte) (line, rest []byte, err error) {
+	if i := bytes.IndexByte(b, '\n'); i >= 0 {
+		return b[: i+1 : i+1], b[i+1:], nil
+	}
+	return b[:len(b):len(b)], nil, io.EOF
+}
+
+func (o *Original) readHeader(next func() ([]byte, error), lines *lineCheck) error {
 	for {
-		line, err := br.ReadBytes('\n')
+		line, err := next()
 		if err != nil && err != io.EOF {
 			return fmt.Errorf("read the header: %w", err)
 		}
@@ -113,6 +135,20 @@ func (o *Original) readHeader(br *bufio.Reader, lines *lineCheck) error {
 	}
 }
 
+// sumHeader fills in names and values and begins the sum.
+func (o *Original) sumHeader(skip func(name string) bool) hash.Hash {
+	sum := sha256.New()
+	for i := range o.Fields {
+		f := &o.Fields[i]
+		f.Name, f.Value = f.unfold()
+		if !skip(f.Name) {
+			sum.Write(f.raw)
+		}
+	}
+	sum.Write([]byte("\r\n"))
+	return sum
+}
+
 func (o *Original) addLine(number int, line, text []byte) error {
 	if text[0] == ' ' || text[0] == '\t' {
 		if len(o.Fields) == 0 {
@@ -122,30 +158,30 @@ func (o *Original) addLine(number int, line, text []byte) error {
 		f.raw = append(f.raw, line...)
 		return nil
 	}
-	name, _, ok := bytes.Cut(text, []byte(":"))
-	if field := string(bytes.TrimRight(name, " \t")); ok && ValidName(field) {
+	if name, _, ok := bytes.Cut(text, []byte(":")); ok && ValidName(string(bytes.TrimRight(name, " \t"))) {
 		if len(o.Fields) == maxFields {
 			return ErrHeaderTooLarge
 		}
-		o.Fields = append(o.Fields, OriginalField{Name: field, raw: line})
+		o.Fields = append(o.Fields, OriginalField{raw: line})
 		return nil
 	}
 	return &LineError{number, "is no header field and not the empty line that ends the header"}
 }
 
-// unfold gives a field's value: only the line breaks go (RFC 5322 §2.2.3).
-func (f *OriginalField) unfold() string {
-	_, value, _ := strings.Cut(string(f.raw), ":")
-	return strings.Trim(strings.ReplaceAll(value, "\r\n", ""), " \t")
+// unfold gives a field's name and value: only the line breaks go (RFC 5322 §2.2.3).
+func (f *OriginalField) unfold() (name, value string) {
+	name, value, _ = strings.Cut(string(f.raw), ":")
+	return strings.TrimRight(name, " \t"), strings.Trim(strings.ReplaceAll(value, "\r\n", ""), " \t")
 }
 
-func (o *Original) scanBody(br *bufio.Reader, block []byte, lines *lineCheck, sum hash.Hash) error {
+// scanBody looks at all that follows the header, in the pieces next gives until io.EOF.
+func (o *Original) scanBody(next func() ([]byte, error), lines *lineCheck, sum hash.Hash) error {
 	o.Size = o.head
 	for {
-		n, err := br.Read(block)
-		o.Size += int64(n)
-		sum.Write(block[:n])
-		if bad := lines.check(block[:n]); bad != nil {
+		piece, err := next()
+		o.Size += int64(len(piece))
+		sum.Write(piece)
+		if bad := lines.check(piece); bad != nil {
 			return bad
 		}
 		switch {
@@ -153,6 +189,8 @@ func (o *Original) scanBody(br *bufio.Reader, block []byte, lines *lineCheck, su
 			if bad := lines.end(); bad != nil {
 				return bad
 			}
+			o.LongLine = lines.long
+			sum.Sum(o.Sum[:0])
 			return nil
 		case err != nil:
 			return fmt.Errorf("read the message: %w", err)
@@ -182,10 +220,14 @@ func (l *lineCheck) check(b []byte) *LineError {
 		if i >= 0 {
 			plain = b[:i]
 		}
+		cr := bytes.IndexByte(plain, '\r')
+		if cr >= 0 {
+			plain = plain[:cr] // what follows is judged by what it follows
+		}
 		if bytes.IndexByte(plain, 0) >= 0 {
 			return &LineError{l.line, "has a NUL, which mail cannot carry"}
 		}
-		if cr := bytes.IndexByte(plain, '\r'); cr >= 0 {
+		if cr >= 0 {
 			l.count(cr)
 			l.cr, b = true, b[cr+1:]
 			continue
@@ -222,6 +264,26 @@ func (o *Original) Values(name string) (all []string) {
 	return all
 }
 
+// First gives the value of the topmost field of a name, "" when there is none.
+func (o *Original) First(name string) string {
+	for i := range o.Fields {
+		if strings.EqualFold(o.Fields[i].Name, name) {
+			return o.Fields[i].Value
+		}
+	}
+	return ""
+}
+
+// Count tells how many fields of a name there are.
+func (o *Original) Count(name string) (n int) {
+	for i := range o.Fields {
+		if strings.EqualFold(o.Fields[i].Name, name) {
+			n++
+		}
+	}
+	return n
+}
+
 // Drop takes out the fields it is told to.
 func (o *Original) Drop(which func(name string) bool) {
 	before := len(o.Fields)
@@ -240,15 +302,12 @@ func (o *Original) Changed() bool { return o.changed }
 
 // WriteTo writes the message with its changes. It holds the header block, and 32 KB.
 func (o *Original) WriteTo(w io.Writer) (int64, error) {
-	r, err := o.content.Open()
+	r, err := o.body()
 	if err != nil {
 		return 0, err
 	}
 	defer r.Close()
-	if _, err := io.CopyN(io.Discard, r, o.head); err != nil {
-		return 0, fmt.Errorf("read the message again: %w", err)
-	}
-	head := o.front
+	head := append(make([]byte, 0, int64(len(o.front))+o.head+4), o.front...)
 	for i := range o.Fields {
 		head = append(head, o.Fields[i].raw...)
 		if !bytes.HasSuffix(head, []byte("\r\n")) {
@@ -261,4 +320,41 @@ func (o *Original) WriteTo(w io.Writer) (int64, error) {
 	}
 	body, err := io.Copy(w, r)
 	return int64(n) + body, err
+}
+
+// body reads what follows the empty line.
+func (o *Original) body() (io.ReadCloser, error) {
+	if b, ok := o.content.(mail.Bytes); ok {
+		return b[o.head:].Open()
+	}
+	r, err := o.content.Open()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := io.CopyN(io.Discard, r, o.head); err != nil {
+		return nil, errors.Join(fmt.Errorf("read the message again: %w", err), r.Close())
+	}
+	return r, nil
+}
+
+// Parse takes the message apart as [Parse] does; but the header was read already, so Subject
+// and Headers stay empty.
+func (o *Original) Parse(limits Limits) (*Parts, error) {
+	r, err := o.body()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	p := parser{limits: limits.orDefaults(), wanted: -1, parts: &Parts{}}
+	p.source.r = r
+	var h message.Header
+	for i := len(o.Fields) - 1; i >= 0; i-- { // Add puts in front
+		if f := &o.Fields[i]; len(f.Name) > len("Content-") && strings.EqualFold(f.Name[:len("Content-")], "Content-") {
+			h.Add(f.Name, f.Value)
+		}
+	}
+	if err := p.entity(h, &p.source, 0); err != nil && !errors.Is(err, errStop) {
+		return nil, err
+	}
+	return p.parts, p.source.err
 }

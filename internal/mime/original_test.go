@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -142,7 +143,13 @@ func TestAFileKeptApartIsTheBytesOfItsBase64(t *testing.T) {
 
 // FuzzOriginal: what is read goes out as it came, however it arrives.
 func FuzzOriginal(f *testing.F) {
-	for _, s := range []string{"A: b\r\n c\r\n\r\nx\r\n", "A: b\r\n\r\nx\ny", "\r\n", "A: b\r", "A:\r\n\x00"} {
+	for _, s := range []string{
+		"Content-Type: multipart/mixed;\r\n boundary=\"b\"\r\n\r\n--b\r\nContent-Disposition: attachment; filename=a.txt\r\n\r\nx\r\n--b\r\n\r\ny\r\n--b--\r\n",
+		"content-type : text/html; charset=latin1 \r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n<b>=E4=\r\n</b>=x",
+		"Content-Type: text/plain\r\nContent-Type: application/pdf; name=a\r\nContent-Transfer-Encoding: base64\r\nContent-Id: <a@b>\r\n\r\neHg=\r\n!",
+		"Content-Type: application/pdf\r\nContent-Disposition: inline; filename*=utf-8''%C3%A4\r\nSubject: x",
+		"Content-Type:\r\n text/x;;=\r\n\r\nx", "Content-Disposition: a\r\n\r\n", "Content-Transfer-Encoding: what\r\n\r\nx", "Content-: b\r\n\r\n",
+		"A: b\r\n c\r\n\r\nx\r\n", "A: b\r\n\r\nx\ny", "\r\n", "A: b\r", "A:\r\n\x00"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -163,6 +170,16 @@ func FuzzOriginal(f *testing.F) {
 		}
 		if strings.Contains(strings.ReplaceAll(s, "\r\n", ""), "\r") || strings.Contains(strings.ReplaceAll(s, "\r\n", ""), "\n") {
 			t.Fatalf("%q was taken", s)
+		}
+		parts, err := Parse(strings.NewReader(s), Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts.Subject, parts.Headers = "", nil
+		for _, read := range []*Original{o, again} {
+			if got, err := read.Parse(Limits{}); err != nil || !reflect.DeepEqual(got, parts) {
+				t.Fatalf("%q: with its header read already it is %+v, %v; else %+v", s, got, err, parts)
+			}
 		}
 		for i := range o.Fields {
 			_, _ = ReadAddresses(o.Fields[i].Value)

@@ -83,12 +83,14 @@ func (c *chunks) next() {
 	}
 }
 
-// drain passes over the rest of a piece that nobody wants; false: it is too large for that.
+// drain passes over the rest of a piece that nobody wants; false: it is too large for that,
+// or with those before it, since the last message that was accepted.
 func (c *chunks) drain() bool {
-	c.left, c.err = drainMost, nil
+	c.left, c.err = drainMost-c.s.drained, nil
 	if c.chunk > c.left {
 		return false
 	}
+	c.s.drained += c.chunk
 	var scrap [4 << 10]byte
 	for c.chunk > 0 {
 		if _, err := c.take(scrap[:]); err != nil {

@@ -36,5 +36,7 @@
 // Smuggling: a message ends at CRLF.CRLF and nowhere else, a command at CRLF. Content with
 // a CR or LF alone is refused by [submit.ReadRaw], as over HTTP; a report may have it, and
 // goes nowhere else. A line that some servers would take for the end (LF.LF, LF.CRLF,
-// CR.CR, …) ends the conversation: whatever comes behind it is never read as commands.
+// CR.CR, …) ends the conversation: whatever comes behind it is never read as commands. Nor is
+// what was sent behind a DATA that is refused, or behind an HTTP request. smuggling_test.go
+// has the list.
 package smtpd

@@ -71,6 +71,8 @@ func FuzzSession(f *testing.F) {
 		"EHLO x\r\nAUTH LOGIN\r\ncmVsYXk=\r\n*\r\nSTARTTLS\r\n\x16\x03\x01",
 		"EHLO x\nHELO y\r\n\r\nVRFY \xff\r\nEXPN a\r\nHELP\r\nNOOP\r\nBDAT 3\r\nabcBDAT x\r\n",
 		known + "MAIL FROM:<@a,@b:c@d.test>\r\nRCPT TO:<\"a>b\"@customer.io> NOTIFY=NEVER\r\nRCPT TO:<>\r\nDATA\r\n.\r\nBDAT 2\r\nabDATA\r\n",
+		known + "MAIL FROM:<>\r\nDATA\r\nFrom: hello@acme.test\r\n\r\n" + whole,
+		known + "MAIL FROM:<>\r\nRCPT TO:<ada@customer.io>\r\nBDAT 99999\r\nBDAT 3\r\nabcBDAT 4 LAST\r\nRSETPOST / HTTP/1.1\r\n\r\n" + whole,
 	} {
 		f.Add([]byte(s))
 	}

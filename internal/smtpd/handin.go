@@ -143,7 +143,7 @@ func (s *submission) submit(content mail.Content) {
 
 // done says that a message is ours now: what came before is forgiven.
 func (s *submission) done(r reply) {
-	s.junk, s.limited = 0, 0
+	s.junk, s.limited, s.drained = 0, 0, 0
 	s.say(r)
 }
 

@@ -178,7 +178,7 @@ func (r *reception) take(content []byte, size int64) {
 	switch {
 	case err == nil:
 		r.server.counts.accepted.Add(1)
-		r.junk, r.unwelcome = 0, 0
+		r.junk, r.unwelcome, r.drained = 0, 0, 0
 		r.server.crowd.renew(r.session, time.Now())
 		r.say(reply{250, "2.0.0", "taken in"})
 	case r.server.kill.Err() != nil:

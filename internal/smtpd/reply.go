@@ -44,6 +44,7 @@ var (
 	replyBare        = reply{500, "5.5.2", "lines end in CRLF, and nowhere else stands a CR or an LF"}
 	replyUnread      = reply{500, "5.5.2", "this is no command: it has control characters, or is not UTF-8"}
 	replyUnknown     = reply{500, "5.5.1", "there is no such command here"}
+	replyHTTP        = reply{421, "4.7.0", "this is SMTP, not HTTP"}
 	replyNoExpand    = reply{502, "5.5.1", "lists are not expanded here"}
 	replyHelo        = reply{503, "5.5.1", "EHLO first"}
 	replyNested      = reply{503, "5.5.1", "a transaction is open; RSET ends it"}

@@ -36,9 +36,10 @@ type session struct {
 	pending *command // read already, to be obeyed next
 	said    reply    // the last one, but for those to single chunks
 
-	junk   int // commands that made no sense or came to nothing, in a row
-	ended  bool
-	linger bool // at the end read a little of what is still coming
+	junk    int   // commands that made no sense or came to nothing, in a row
+	drained int64 // octets of chunks that nobody wanted, since the last message accepted
+	ended   bool
+	linger  bool // at the end read a little of what is still coming
 }
 
 // maxJunk is how many commands that lead nowhere a session may have in a row.
@@ -167,6 +168,10 @@ func (s *session) obey(cmd command) {
 		s.nonsense(s.server.help)
 	case "QUIT":
 		s.goodbye(replyBye)
+	case "CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT":
+		// Somebody's browser or server was made to speak to us: commands may stand in the body.
+		s.linger = true
+		s.goodbye(replyHTTP)
 	default:
 		s.nonsense(replyUnknown)
 	}

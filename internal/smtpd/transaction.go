@@ -109,20 +109,21 @@ func (s *session) rcpt(cmd command) {
 func (s *session) data(cmd command) {
 	switch {
 	case s.tx == nil:
-		s.nonsense(s.role.before(replyNoMail))
+		s.noData(s.role.before(replyNoMail))
 		return
 	case cmd.rest != "":
-		s.nonsense(replyArguments)
+		s.noData(replyArguments)
 		return
 	case s.tx.spoiled:
-		s.nonsense(reply{503, "5.5.1", "DATA cannot follow BDAT; RSET first"})
+		s.noData(reply{503, "5.5.1", "DATA cannot follow BDAT; RSET first"})
 		return
 	case len(s.tx.to) == 0:
-		s.nonsense(replyNoRcpt)
+		s.noData(replyNoRcpt)
 		return
 	}
 	defer func() { s.tx = nil }()
 	if !s.role.enter() {
+		s.contentFollows()
 		return
 	}
 	defer s.role.leave()
@@ -133,6 +134,21 @@ func (s *session) data(cmd command) {
 	}
 	o := &s.server.o
 	s.role.handIn(&dots{w: s.wire, pace: newPace(o), left: o.MaxSize})
+}
+
+// noData refuses DATA.
+func (s *session) noData(r reply) {
+	s.nonsense(r)
+	s.contentFollows()
+}
+
+// contentFollows ends the conversation with a client that has not waited for the answer to
+// its DATA (RFC 2920 §3.1 makes it wait): what it has sent is content, and a message that
+// somebody quoted in there would be read as commands.
+func (s *session) contentFollows() {
+	if len(s.wire.buffered()) > 0 {
+		s.ended, s.linger = true, true
+	}
 }
 
 // bdat is BDAT. A chunk outside a transaction is passed over: it is on its way already.

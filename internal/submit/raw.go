@@ -176,7 +176,7 @@ func (d *draft) judgeRaw(ctx context.Context, h *rawHeader) (*mime.Parts, error)
 	}
 	d.readTimes()
 	d.readLabels()
-	d.readUnsubscribe(len(h.header.Values("List-Unsubscribe")) > 0)
+	d.readUnsubscribe(h.header.Count("List-Unsubscribe") > 0)
 	h.describe(d.message)
 	d.message.Size = h.header.Size
 	if line := h.header.LongLine; line > 0 {
@@ -191,16 +191,7 @@ func (d *draft) judgeRaw(ctx context.Context, h *rawHeader) (*mime.Parts, error)
 
 // readParts takes the message apart for its files; texts are kept only for a dry run.
 func (d *draft) readParts(r *RawRequest) (*mime.Parts, error) {
-	in, err := r.Raw.content.Open()
-	if err != nil {
-		return nil, fmt.Errorf("read the message: %w", err)
-	}
-	defer in.Close()
-	limits := mime.Limits{Text: 1}
-	if r.DryRun {
-		limits.Text = 0
-	}
-	parts, err := mime.Parse(in, limits)
+	parts, err := r.Raw.parts(r.DryRun)
 	if err != nil {
 		return nil, fmt.Errorf("read the message: %w", err)
 	}
@@ -255,14 +246,27 @@ func (d *draft) complete(h *mime.Original) {
 		marks := tracking.NewMarks(base)
 		list, post := marks.Unsubscribe(d.s.marking.MailHost)
 		h.Put("List-Unsubscribe", list)
-		if len(h.Values("List-Unsubscribe-Post")) == 0 {
+		if h.Count("List-Unsubscribe-Post") == 0 {
 			h.Put("List-Unsubscribe-Post", post)
 		}
 		d.message.Stamp = marks.Marker()
 	}
-	if len(h.Values("Date")) == 0 {
+	if h.Count("Date") == 0 {
 		h.Put("Date", d.now.Format("Mon, 02 Jan 2006 15:04:05 -0700"))
 	}
+}
+
+// parts takes the message apart; with whole set its texts and its subject are there too.
+func (r *Raw) parts(whole bool) (*mime.Parts, error) {
+	if !whole {
+		return r.header.Parse(mime.Limits{Text: 1})
+	}
+	in, err := r.content.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	return mime.Parse(in, mime.Limits{})
 }
 
 func (d *draft) previewRaw(parts *mime.Parts) (*Accepted, error) {

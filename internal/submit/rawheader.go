@@ -37,7 +37,7 @@ func readRawHeader(r *RawRequest) *rawHeader {
 	h := &rawHeader{r: r, header: r.Raw.header, request: &Request{Key: r.Key, Route: r.Route, Fingerprint: r.Fingerprint, RequestID: r.RequestID,
 		Via: r.Via, Arrived: r.Arrived, MaxRecipients: r.MaxRecipients, DryRun: r.DryRun, Strict: r.Strict, Answer: r.Answer}}
 	for _, name := range [...]string{"From", "Sender", "Date", "Message-ID", "Subject", "Content-Type"} {
-		if len(h.header.Values(name)) > 1 {
+		if h.header.Count(name) > 1 {
 			h.fault("invalid_value", "headers."+name, "The field stands there more than once; at most one is allowed (RFC 5322 section 3.6).")
 		}
 	}
@@ -56,16 +56,9 @@ func (h *rawHeader) fault(code, field, message string) {
 	h.request.Faults = append(h.request.Faults, &mail.Error{Code: code, Field: field, Pointer: mail.PointerTo(field), Message: message})
 }
 
-func (h *rawHeader) first(name string) string {
-	if all := h.header.Values(name); len(all) > 0 {
-		return all[0]
-	}
-	return ""
-}
-
 // readFrom wants exactly one author: what is verified and signed for is one domain.
 func (h *rawHeader) readFrom() {
-	value := h.first("From")
+	value := h.header.First("From")
 	if value == "" {
 		h.fault("missing_required_field", "headers.From", "The message has no From field.")
 		return
@@ -198,8 +191,8 @@ func readSendAt(s string) (time.Time, bool) {
 
 // describe fills in what the message's record shows.
 func (h *rawHeader) describe(m *mail.Message) {
-	m.Subject = mime.DecodeWords(h.first("Subject"))
-	m.RFCID = clipID(strings.Trim(h.first("Message-ID"), "<> \t"))
+	m.Subject = mime.DecodeWords(h.header.First("Subject"))
+	m.RFCID = clipID(strings.Trim(h.header.First("Message-ID"), "<> \t"))
 	for _, a := range h.readQuietly("Reply-To") {
 		if parsed, err := mail.ParseAddress(a.Email); err == nil {
 			m.ReplyTo = append(m.ReplyTo, mail.Address{Name: a.Name, Email: parsed.Email})
@@ -209,7 +202,7 @@ func (h *rawHeader) describe(m *mail.Message) {
 }
 
 func (h *rawHeader) readQuietly(name string) []mail.Address {
-	list, err := mime.ReadAddresses(h.first(name))
+	list, err := mime.ReadAddresses(h.header.First(name))
 	if err != nil {
 		return nil
 	}
@@ -256,7 +249,7 @@ func (h *rawHeader) intoTemplate() error {
 // intoFields fills in what the header says beside the envelope.
 func (h *rawHeader) intoFields() {
 	q := h.request
-	if subject := h.first("Subject"); subject != "" {
+	if subject := h.header.First("Subject"); subject != "" {
 		text := mime.DecodeWords(subject)
 		q.Subject = &text
 	}
@@ -267,7 +260,7 @@ func (h *rawHeader) intoFields() {
 }
 
 func (h *rawHeader) templateData() ([]byte, error) {
-	kind, _, _ := strings.Cut(h.first("Content-Type"), ";")
+	kind, _, _ := strings.Cut(h.header.First("Content-Type"), ";")
 	if !strings.EqualFold(strings.TrimSpace(kind), "application/json") {
 		object := make(map[string]string, len(h.request.Metadata))
 		for _, m := range h.request.Metadata {

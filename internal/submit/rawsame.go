@@ -17,12 +17,7 @@ import (
 // the fields that say something, the texts, and name, kind and bytes of each file. A message
 // that cannot be taken apart whole is compared by its bytes.
 func (r *Raw) Fingerprint() ([32]byte, error) {
-	in, err := r.content.Open()
-	if err != nil {
-		return [32]byte{}, fmt.Errorf("read the message: %w", err)
-	}
-	defer in.Close()
-	parts, err := mime.Parse(in, mime.Limits{})
+	parts, err := r.header.Parse(mime.Limits{})
 	if err != nil {
 		return [32]byte{}, fmt.Errorf("read the message: %w", err)
 	}

@@ -35,6 +35,9 @@ func TestNoEventIsLostWhenKilled(t *testing.T) {
 	c := &crowd{p: p}
 	for round := range rounds {
 		stop := c.start(4)
+		for end := time.Now().Add(time.Minute); c.count() < 5*(round+1) && time.Now().Before(end); {
+			time.Sleep(10 * time.Millisecond) // a kill before anything was accepted proves nothing
+		}
 		time.Sleep(time.Duration(30+moments.IntN(250)) * time.Millisecond)
 		p.Kill()
 		stop()
@@ -165,6 +168,12 @@ func (c *crowd) start(connections int) (stop func()) {
 		})
 	}
 	return func() { close(end); workers.Wait() }
+}
+
+func (c *crowd) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.accepted)
 }
 
 func (c *crowd) send() {

@@ -5,6 +5,7 @@ import (
 	"encoding/pem"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -105,6 +106,13 @@ func (r *receiver) distinct() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.count)
+}
+
+// counts tells how often each event came.
+func (r *receiver) counts() map[string]int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.count)
 }
 
 // await waits until so many different events are there.

@@ -89,6 +89,10 @@ func messages(t *testing.T, c *postroad.Client) {
 	if content := must[*postroad.MessageContent](t)(c.Messages.Content(ctx, sent.MessageID)); content.Subject != "S" || !strings.Contains(content.HTML, "<p>H</p>") || content.Text == "" {
 		t.Errorf("%+v", content)
 	}
+	preview := must[*postroad.Download](t)(c.Messages.Preview(ctx, sent.MessageID))
+	if page := must[[]byte](t)(preview.All()); !bytes.Contains(page, []byte("<p>H</p>")) || !strings.HasPrefix(preview.ContentType, "text/html") {
+		t.Errorf("%+v %s", preview, page)
+	}
 	raw := must[*postroad.Download](t)(c.Messages.Raw(ctx, sent.MessageID))
 	if text := must[[]byte](t)(raw.All()); !bytes.Contains(text, []byte("Subject: S\r\n")) || raw.ContentType != "message/rfc822" || raw.Size != int64(len(text)) {
 		t.Errorf("%+v %s", raw, text)

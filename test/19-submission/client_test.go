@@ -32,9 +32,15 @@ func known(t *testing.T, addr, key string) *client {
 	t.Helper()
 	c := dial(t, addr)
 	c.expect("220")
+	c.introduce(key)
+	return c
+}
+
+// introduce says who the client is.
+func (c *client) introduce(key string) {
+	c.t.Helper()
 	c.say("EHLO client.test", "250")
 	c.say("AUTH PLAIN "+base64.StdEncoding.EncodeToString([]byte("\x00relay\x00"+key)), "235")
-	return c
 }
 
 func (c *client) write(b []byte) {

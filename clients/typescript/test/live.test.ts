@@ -32,6 +32,7 @@ test('messages', { skip }, async () => {
   assert.deepEqual((await c.messages.events(sent.message_id)).map((e) => e.type), ['message.queued', 'message.accepted', 'message.delivered']);
   assert.equal((await c.messages.attempts(sent.message_id))[0]?.outcome, 'delivered');
   assert.equal((await c.messages.content(sent.message_id)).subject, 'S');
+  assert.match(await (await c.messages.preview(sent.message_id)).text(), /<title>S<\/title>/);
   const raw = await c.messages.raw(sent.message_id);
   assert.match(await raw.text(), /Subject: S\r\n/);
   const listed: string[] = [];
