@@ -228,7 +228,16 @@ type Bounce struct {
 	Reason   string `json:"reason"` // "rejected", "retries_exhausted", "report"
 	Class    string `json:"class"`
 	Attempts int    `json:"attempts"`
-	Reply    *Reply `json:"reply"`
+	Reply    *Reply `json:"reply"` // nil when a report told of it
+	// Report is what a bounce report told, after the site had taken the message.
+	Report *BounceReport `json:"report"`
+}
+
+// BounceReport is what came back by mail (RFC 3464).
+type BounceReport struct {
+	Action     string `json:"action"`
+	Status     string `json:"status"` // "5.1.1"
+	Diagnostic string `json:"diagnostic"`
 }
 
 // TemplateRef is the template a message was made from.
@@ -380,6 +389,7 @@ type TimelineEvent struct {
 	By             string       `json:"by"`
 	SupersededBy   string       `json:"superseded_by"`
 	FeedbackType   string       `json:"feedback_type"`
+	Report         int64        `json:"report"` // of what came back by mail: the operator's number of it
 	Method         string       `json:"method"` // of an unsubscribe
 	Topic          string       `json:"topic"`
 	Machine        *bool        `json:"machine"` // of opens and clicks: no person did it

@@ -252,6 +252,11 @@ func (m *Messages) Raw(ctx context.Context, id string) (*Download, error) {
 	return download(ctx, m.c, "message/rfc822, application/problem+json", nil, "messages", id, "raw")
 }
 
+// Preview is its HTML, else its text, as a page in which nothing runs and nothing is fetched from elsewhere.
+func (m *Messages) Preview(ctx context.Context, id string) (*Download, error) {
+	return download(ctx, m.c, "text/html, application/problem+json", nil, "messages", id, "preview")
+}
+
 // Attachment is one of its files, counted from 0.
 func (m *Messages) Attachment(ctx context.Context, id string, n int) (*Download, error) {
 	return download(ctx, m.c, "*/*", nil, "messages", id, "attachments", strconv.Itoa(n))

@@ -26,6 +26,7 @@ type commands struct {
 	Console consoleCommands `cmd:"" help:"The console's login."`
 	Send    sendCommand     `cmd:"" help:"Send a message through the API."`
 	Sink    sinkCommand     `cmd:"" help:"Run a scripted mail exchanger for your own tests."`
+	Reports reportsCommand  `cmd:"" help:"What came back by mail: bounces, complaints."`
 	Doctor  doctorCommand   `cmd:"" help:"Check what would stop mail, each fault with its fix."`
 	Setting settingCommand  `cmd:"" name:"config" help:"The settings."`
 	Migrate migrateCommand  `cmd:"" help:"The database's schema."`

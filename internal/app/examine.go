@@ -44,7 +44,7 @@ func newResolver(s *config.Settings, guard *route.Guard, now func() time.Time) *
 }
 
 func examination(s *config.Settings, dataDir string, resolver *dns.Resolver, offline bool) doctor.Options {
-	return doctor.Options{DataDir: dataDir, Hostname: s.Delivery.Hostname, Source: s.Delivery.SourceAddr, MXPort: s.Delivery.MXPort,
+	return doctor.Options{DataDir: dataDir, Hostname: s.Delivery.Hostname, Source: s.Delivery.SourceAddr, MXPort: s.Delivery.MXPort, Inbound: s.Inbound.Addr,
 		Offline: offline, Resolver: resolver}
 }
 

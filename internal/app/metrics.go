@@ -18,6 +18,7 @@ import (
 	"github.com/postroad/postroad/internal/lane"
 	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/queue"
+	"github.com/postroad/postroad/internal/report"
 	"github.com/postroad/postroad/internal/smtpd"
 	"github.com/postroad/postroad/internal/submit"
 )
@@ -31,6 +32,8 @@ type measured struct {
 	hooks    hookMeter
 	pressure func(time.Time) submit.PressureStats
 	smtp     func() smtpd.Stats
+	inbound  func() smtpd.Stats // of the door for reports
+	reports  func() map[report.Count]int64
 	now      func() time.Time
 	log      *slog.Logger
 
@@ -83,6 +86,10 @@ var (
 	descSMTPTaken  = describe("smtp_connections_total", "SMTP connections taken, and refused because there were too many.", "outcome")
 	descSMTPKeys   = describe("smtp_wrong_keys_total", "SMTP AUTHs with a key that is unknown or over.")
 	descSMTPPanics = describe("smtp_panics_total", "Panics caught in SMTP sessions.")
+	descReports    = describe("reports_total", "What came back by mail, by kind and by what it did: once for each recipient it did something to.", "kind", "result")
+	descInbound    = describe("inbound_letters_total", "Letters at the door for reports, by outcome; stranger: recipients that are none of ours.", "outcome")
+	descInboundNow = describe("inbound_connections", "Connections to the door for reports now.")
+	descInboundAll = describe("inbound_connections_total", "Connections to the door for reports taken, and refused because there were too many.", "outcome")
 	descBuild      = describe("build_info", "What is running.", "version", "commit", "go")
 )
 
@@ -90,7 +97,7 @@ var (
 func (m *measured) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descRequests, descLimited, descCrowded, descPressed, descRefused, descShort, descDiskFree, descFilesFree, descReplays, descMismatches, descPanics, descBodies, descAttempts, descUnsent,
 		descClaimed, descDispatched, descRescued, descLost, descRetried, descGivenBack, descHeld, descContent, descDeliveries, descOldest,
-		descLanes, descSessions, descWaiting, descSMTP, descSMTPConns, descSMTPTaken, descSMTPKeys, descSMTPPanics, descBuild} {
+		descLanes, descSessions, descWaiting, descSMTP, descSMTPConns, descSMTPTaken, descSMTPKeys, descSMTPPanics, descReports, descInbound, descInboundNow, descInboundAll, descBuild} {
 		to <- d
 	}
 	for _, d := range hookDescs {
@@ -112,6 +119,7 @@ func (m *measured) Collect(to chan<- prometheus.Metric) {
 	gauge(descBuild, 1, b.Version, b.Commit, b.Go)
 	m.collectDoor(count, gauge)
 	m.collectSMTP(count, gauge)
+	m.collectReports(count, gauge)
 	q := m.queue()
 	m.collectQueue(q, count, gauge)
 	m.collectHooks(to, count, gauge)
@@ -138,7 +146,20 @@ func (m *measured) collectSMTP(count func(*prometheus.Desc, int64, ...string), g
 	count(descSMTP, s.Rejected, "rejected")
 	count(descSMTP, s.Deferred, "deferred")
 	count(descSMTPKeys, s.WrongKeys)
-	count(descSMTPPanics, s.Panics)
+}
+
+func (m *measured) collectReports(count func(*prometheus.Desc, int64, ...string), gauge func(*prometheus.Desc, float64, ...string)) {
+	for c, n := range m.reports() {
+		count(descReports, n, c.Kind, c.Result)
+	}
+	s := m.inbound()
+	gauge(descInboundNow, float64(s.Connected))
+	count(descInboundAll, s.Connections, "taken")
+	count(descInboundAll, s.Refused, "refused")
+	count(descInbound, s.Accepted, "accepted")
+	count(descInbound, s.Deferred, "deferred")
+	count(descInbound, s.Unwelcome, "stranger")
+	count(descSMTPPanics, m.smtp().Panics+s.Panics)
 }
 
 func (m *measured) collectDoor(count func(*prometheus.Desc, int64, ...string), gauge func(*prometheus.Desc, float64, ...string)) {

@@ -69,11 +69,12 @@ func (sv *server) run(soft, hard context.Context, o Options) error {
 	work.run("events", sv.events.Run)
 	doors.run("http", serveOn(sv.http, sv.listener))
 	sv.smtp.run(upkeep, doors)
+	sv.inbound.run(doors)
 	sv.openSocket(doors)
 	if err := (announcement{DataDir: sv.settings.Storage.DataDir, URL: sv.url, SMTP: sv.smtp.String(), Secret: first.Secret, Setup: setup}).write(o.Out); err != nil {
 		sv.log.Warn("print the announcement", "error", err)
 	}
-	sv.log.Info("serving", "version", ThisBuild().Version, "http", sv.listener.Addr().String(), "smtp", sv.smtp.String(), "data", sv.settings.Storage.DataDir)
+	sv.log.Info("serving", "version", ThisBuild().Version, "http", sv.listener.Addr().String(), "smtp", sv.smtp.String(), "reports", sv.inbound.String(), "data", sv.settings.Storage.DataDir)
 
 	select {
 	case <-soft.Done():
@@ -95,6 +96,8 @@ func (sv *server) run(soft, hard context.Context, o Options) error {
 	cut := time.AfterFunc(wireTime(sv.settings.Delivery.SoftStop, time.Since(began)), sv.queue.Kill)
 	defer cut.Stop()
 	work.stop()
+	unhook := context.AfterFunc(hard, sv.hooks.Kill)
+	defer unhook()
 	hooks.stop() // after the queue: what its last results owe is still posted, or at the next start
 	upkeep.stop()
 	sv.log.Info("stopped", "after", time.Since(began).Round(time.Millisecond).String())
@@ -133,6 +136,7 @@ func (sv *server) closeDoors(hard context.Context) {
 	var smtp sync.WaitGroup
 	defer smtp.Wait()
 	smtp.Go(func() { sv.smtp.shutdown(hard, sv.settings.Delivery.SoftStop) })
+	smtp.Go(func() { sv.inbound.shutdown(hard, sv.settings.Delivery.SoftStop) })
 	ctx, cancel := context.WithTimeout(hard, doorLimit)
 	defer cancel()
 	for _, s := range []*http.Server{sv.http, sv.socket} {

@@ -30,6 +30,7 @@ import (
 	"github.com/postroad/postroad/internal/project"
 	"github.com/postroad/postroad/internal/queue"
 	"github.com/postroad/postroad/internal/render"
+	"github.com/postroad/postroad/internal/report"
 	"github.com/postroad/postroad/internal/retention"
 	"github.com/postroad/postroad/internal/route"
 	"github.com/postroad/postroad/internal/sandbox"
@@ -48,6 +49,7 @@ type server struct {
 	listener net.Listener
 	own      netip.AddrPort // where it listens
 	smtp     *submissionDoor
+	inbound  *inboundDoor
 	url      string // what links begin with
 	guard    *route.Guard
 	resolver *dns.Resolver
@@ -55,6 +57,8 @@ type server struct {
 	domains  *project.Domains
 	forget   *retention.Service
 	tokens   *tracking.Tokens
+	paths    *feedback.Tokens // of return paths
+	reports  *report.Service
 	jobs     *job.Service
 	visits   *visit.Gatherer
 	events   *eventlog.Service
@@ -87,6 +91,9 @@ func newServer(ctx context.Context, s *config.Settings, o Options, log *slog.Log
 	if sv.smtp, err = openSubmission(s, sv.now, log); err != nil {
 		return nil, err
 	}
+	if sv.inbound, err = openInbound(s); err != nil {
+		return nil, err
+	}
 	sv.url = cmp.Or(s.HTTP.PublicURL, urlOf(sv.own))
 	sv.buildDecisions()
 	sv.buildQueue()
@@ -105,6 +112,7 @@ func (sv *server) close() error {
 		sv.poster.Close()
 	}
 	sv.smtp.close()
+	sv.inbound.close()
 	if sv.resolver != nil {
 		errs = append(errs, sv.resolver.Close())
 	}
@@ -146,7 +154,7 @@ func (sv *server) buildDecisions() {
 		Now: sv.now, Log: sv.log})
 	sv.pressure = submit.NewPressure(submit.PressureOptions{Room: func() (submit.Room, error) { return freeRoom(s.Storage.DataDir) }, Memory: memoryUsed,
 		Strain: sv.store.Strain, DiskFloor: int64(s.Storage.DiskFloor), Log: sv.log})
-	sv.guard = route.NewGuard(d.AllowNetworks, append(sv.smtp.addresses(), sv.own))
+	sv.guard = route.NewGuard(d.AllowNetworks, append(append(sv.smtp.addresses(), sv.inbound.addresses()...), sv.own))
 	sv.resolver = newResolver(s, sv.guard, sv.now)
 	sv.router = route.New(route.Options{Resolver: sv.resolver, Hostname: d.Hostname, Source: sv.source(), Now: sv.now})
 	sv.domains = project.NewDomains(project.DomainsOptions{Store: sv.store, Ring: sv.ring, Resolver: sv.resolver,
@@ -185,10 +193,10 @@ func (sv *server) buildQueue() {
 		},
 	})
 	sv.tokens = tracking.NewTokens(sv.ring.Derive("links"))
-	tokens := feedback.NewTokens(sv.ring.Derive("return path"))
+	sv.paths = feedback.NewTokens(sv.ring.Derive("return path"))
 	out = deliver.New(deliver.Options{
 		Hostname: d.Hostname, Port: uint16(d.MXPort), Begin: sv.queue, Resolver: sv.resolver, Guard: sv.guard, Contents: sv.store,
-		Keys: sv.domains, Sign: sign, ReturnPaths: tokens, Stamps: sv.tokens, Classify: feedback.Classify, Now: sv.now, Log: sv.log,
+		Keys: sv.domains, Sign: sign, ReturnPaths: sv.paths, Stamps: sv.tokens, Classify: feedback.Classify, Now: sv.now, Log: sv.log,
 	})
 	play = sandbox.New(sandbox.Options{Begin: sv.queue, Now: sv.now, Log: sv.log})
 }
@@ -221,11 +229,13 @@ func (sv *server) buildDoors() {
 	s := sv.settings
 	links := submit.NewLinks(sv.url, sv.ring.Derive("hosted files"))
 	submitter := submit.NewService(submit.Options{Store: sv.store, Domains: sv.domains, Dispatcher: sv.queue, Links: links, Blocked: append([]string{}, s.HTTP.BlockedAttachments...),
-		Marking:  submit.Marking{Base: sv.url},
+		Marking:  submit.Marking{Base: sv.url, MailHost: sv.inbound.mailHost(s)},
 		Renderer: render.New(sv.library), Pressure: sv.pressure, Now: sv.now, Log: sv.log})
 	sv.visits = visit.New(visit.Options{Store: sv.store, Log: sv.log})
 	sv.events = eventlog.NewService(eventlog.Options{Store: sv.store, Wake: sv.store.Wake, BaseURL: sv.url, Log: sv.log})
 	wishes := feedback.NewService(sv.store, sv.now)
+	sv.reports = report.New(report.Options{Store: sv.store, Paths: sv.paths, Links: sv.tokens, Wishes: wishes, Hostname: s.Delivery.Hostname, Now: sv.now, Log: sv.log})
+	sv.inbound.build(s, sv.smtp.cert, smtpd.InboundOptions{Reports: sv.reports, Pressure: sv.pressure.Refuse, Now: sv.now, Log: sv.log})
 	sv.jobs = job.NewService(job.Options{Store: sv.store, Dir: filepath.Join(s.Storage.DataDir, "jobs"), Node: sv.queue.Node(), Now: sv.now, Log: sv.log})
 	sv.door = httpapi.New(httpapi.Options{Access: sv.access, Sessions: sv.sessions, Pressure: sv.pressure.Refuse, Memory: sv.store, PublicURL: sv.url, MaxBody: int64(s.HTTP.MaxBody), Now: sv.now, Log: sv.log})
 	sv.smtp.build(s, smtpd.Options{Access: sv.access, Submitter: submitter, Memory: sv.store, Pressure: sv.pressure.Refuse, Now: sv.now, Log: sv.log})
@@ -243,7 +253,7 @@ func (sv *server) buildDoors() {
 		Orders: sv.queue, Domains: sv.domains, Suppressions: wishes, Webhooks: sv.hooks, Store: sv.store, Bounds: hyvorBounds(s.Hyvor)})
 	linkDoor := linksdoor.New(linksdoor.Options{Tokens: sv.tokens, Wishes: wishes, Visitors: sv.visits, Now: sv.now, Log: sv.log})
 	sv.ready = &readiness{ping: sv.store.Ping, schema: sv.store.Schema, room: sv.pressure.Check, now: sv.now, log: sv.log}
-	metrics := newMetrics(&measured{queue: sv.queue.Stats, depth: sv.store.Depth, door: sv.door.Stats, hooks: sv.hooks, smtp: sv.smtp.server.Stats, pressure: sv.pressure.Stats, now: sv.now, log: sv.log})
+	metrics := newMetrics(&measured{queue: sv.queue.Stats, depth: sv.store.Depth, door: sv.door.Stats, hooks: sv.hooks, smtp: sv.smtp.server.Stats, inbound: sv.inbound.stats, reports: sv.reports.Stats, pressure: sv.pressure.Stats, now: sv.now, log: sv.log})
 	sv.http = sv.door.Server(newHandler(api, sv.ready, guardMetrics(metrics, s.HTTP), doors(dialect, linkDoor, reference.New(sv.door))))
 	sv.http.RegisterOnShutdown(sv.events.Stop) // else waiting readers would hold up the stop
 }

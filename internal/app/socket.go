@@ -79,6 +79,8 @@ type operator interface {
 	schema(ctx context.Context) (Schema, error)
 	examine(ctx context.Context, offline bool) ([]Check, error)
 	backup(ctx context.Context, to io.Writer) error
+	reportList(ctx context.Context, before int64, limit int) ([]Report, error)
+	report(ctx context.Context, id string) (Report, error)
 }
 
 // socketHandler serves an operator.
@@ -117,6 +119,16 @@ func socketHandler(op operator) http.Handler {
 		answerSocket(w, checks, err)
 	})
 	mux.HandleFunc("GET /backup", func(w http.ResponseWriter, r *http.Request) { serveBackup(op, w, r) })
+	mux.HandleFunc("GET /reports", func(w http.ResponseWriter, r *http.Request) {
+		before, _ := strconv.ParseInt(r.URL.Query().Get("before"), 10, 64) // what is no number is 0: from the newest
+		limit, _ := strconv.Atoi(r.URL.Query().Get("limit"))
+		all, err := op.reportList(r.Context(), before, limit)
+		answerSocket(w, all, err)
+	})
+	mux.HandleFunc("GET /reports/{id}", func(w http.ResponseWriter, r *http.Request) {
+		one, err := op.report(r.Context(), r.PathValue("id"))
+		answerSocket(w, one, err)
+	})
 	// For whoever looks why it is slow: go tool pprof reads what
 	// curl --unix-socket data/postroad.sock http://localhost/debug/pprof/profile?seconds=5 gives.
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)

@@ -37,6 +37,12 @@ func (f *fakeOperator) backup(_ context.Context, to io.Writer) error {
 	return f.err
 }
 func (f *fakeOperator) schema(context.Context) (Schema, error) { return Schema{2, 3}, f.err }
+func (f *fakeOperator) reportList(_ context.Context, before int64, limit int) ([]Report, error) {
+	return []Report{{ID: "rep_x", Row: before - 1, Size: int64(limit)}}, f.err
+}
+func (f *fakeOperator) report(_ context.Context, id string) (Report, error) {
+	return Report{ID: id, Letter: []byte{0, 255, 10}}, f.err
+}
 func (f *fakeOperator) examine(_ context.Context, offline bool) ([]Check, error) {
 	if offline {
 		return []Check{{ID: "port25_egress", Status: "skip"}}, f.err
@@ -92,6 +98,12 @@ func TestTheSocketCarriesTheOperatorsOrders(t *testing.T) {
 			}
 			if c, err := r.examine(t.Context(), false); err != nil || c[0].Fix != "open it" {
 				t.Errorf("%+v, %v", c, err)
+			}
+			if all, err := r.reportList(t.Context(), 12, 7); err != nil || len(all) != 1 || all[0].Row != 11 || all[0].Size != 7 {
+				t.Errorf("%+v, %v", all, err)
+			}
+			if one, err := r.report(t.Context(), "rep_y"); err != nil || one.ID != "rep_y" || string(one.Letter) != "\x00\xff\n" {
+				t.Errorf("%+v, %v", one, err)
 			}
 			op.err = errors.New("there is no project \"x\"")
 			if _, err := r.createKey(t.Context(), NewKey{}); err == nil || err.Error() != op.err.Error() {

@@ -13,10 +13,10 @@ var sectionWords = map[string]string{
 	"Keys":       "Keys and the login made at first start",
 	"Delivery":   "The way to the recipients' servers",
 	"Submission": "The door for what speaks SMTP",
+	"Inbound":    "The door for reports about our mail",
 	"Hooks":      "Webhooks",
 	"Hyvor":      "The Hyvor Relay dialect",
 	"Running":    "The process",
-	"Later":      "Known names of parts that are not built yet",
 }
 
 // Describe prints the reference: every setting with its words, its environment name and

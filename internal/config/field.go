@@ -14,7 +14,6 @@ type field struct {
 	unset   string // what an empty default means, in words
 	is      string
 	secret  bool
-	later   bool
 	to      any // pointer to the struct's field
 }
 
@@ -37,7 +36,6 @@ func fields(s *Settings) []field {
 				unset:   tag.Get("unset"),
 				is:      tag.Get("is"),
 				secret:  tag.Get("secret") != "",
-				later:   tag.Get("later") != "",
 				to:      section.Field(j).Addr().Interface(),
 			})
 		}

@@ -23,6 +23,7 @@ func (r *reading) judge(s *Settings) {
 	r.judgeHooks(&s.Hooks)
 	r.judgeHyvor(&s.Hyvor)
 	r.judgeSubmission(s)
+	r.judgeInbound(s)
 	r.judgeRunning(&s.Running)
 }
 
@@ -158,6 +159,15 @@ func (r *reading) judgeWaits(key string, waits []time.Duration) {
 func (r *reading) judgeHooks(s *Hooks) {
 	r.judgeWaits("webhook_schedule", s.Schedule)
 	within(r, "webhook_probe", s.Probe, 10*time.Millisecond, time.Hour)
+}
+
+// judgeInbound leaves the address of a closed door empty.
+func (r *reading) judgeInbound(all *Settings) {
+	s := &all.Inbound
+	s.Addr = r.judgeDoor("inbound_addr", s.Addr)
+	if s.Addr != "" && !strings.HasSuffix(s.Addr, ":0") && (s.Addr == all.Submission.Addr || s.Addr == all.Submission.TLSAddr) {
+		r.wrong("inbound_addr", "must not be the address of another door")
+	}
 }
 
 // judgeSubmission leaves the address of a closed door empty.

@@ -102,9 +102,6 @@ func (r *reading) put(f *field, where, text string) {
 	if err := set(f.to, text); err != nil {
 		r.fault(where, "%s", err)
 	}
-	if f.later && text != f.preset {
-		r.notes = append(r.notes, where+" is set, but this version does not act on it yet")
-	}
 }
 
 // putFile takes the text of a secret from a file, without its last line end.

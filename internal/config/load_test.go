@@ -219,14 +219,19 @@ func TestNamesOfOthersArePassedOver(t *testing.T) {
 	}
 }
 
-func TestSettingsOfPartsNotBuiltYetAreKnownAndNoted(t *testing.T) {
+func TestTheDoorForReportsIsJudged(t *testing.T) {
 	t.Parallel()
-	s, err := load(t, "", "POSTROAD_INBOUND_ADDR=127.0.0.1:2526", "POSTROAD_SUBMISSION_ADDR=127.0.0.1:1587")
-	if err != nil {
-		t.Fatal(err)
+	s, err := load(t, "", "POSTROAD_INBOUND_ADDR=127.0.0.1:2526", "POSTROAD_HOSTNAME=mx.acme.test")
+	if err != nil || s.Inbound.Addr != "127.0.0.1:2526" {
+		t.Errorf("%v %v", s, err)
 	}
-	if len(s.Notes) != 1 || !strings.HasPrefix(s.Notes[0], "POSTROAD_INBOUND_ADDR ") {
-		t.Errorf("%q", s.Notes)
+	if s, err := load(t, "", "POSTROAD_INBOUND_ADDR=off"); err != nil || s.Inbound.Addr != "" {
+		t.Errorf("%v %v", s, err)
+	}
+	for _, bad := range [][]string{{"POSTROAD_INBOUND_ADDR=2526x"}, {"POSTROAD_INBOUND_ADDR=127.0.0.1:1587", "POSTROAD_HOSTNAME=mx.acme.test"}} {
+		if _, err := load(t, "", bad...); err == nil || !strings.Contains(err.Error(), "POSTROAD_INBOUND_ADDR") && !strings.Contains(err.Error(), "inbound_addr") {
+			t.Errorf("%q: %v", bad, err)
+		}
 	}
 }
 

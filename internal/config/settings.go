@@ -7,18 +7,17 @@ import (
 
 // Settings is everything an operator can set. Each field has four tags: key (its name
 // in the file; POSTROAD_ and upper case in the environment), default, is (the operator's
-// words), and sometimes secret (also readable from a file named by KEY_FILE) or later
-// (part of the contract, not acted on by this version).
+// words), and sometimes secret (also readable from a file named by KEY_FILE).
 type Settings struct {
 	Storage    Storage
 	HTTP       HTTP
 	Keys       Keys
 	Delivery   Delivery
 	Submission Submission
+	Inbound    Inbound
 	Hooks      Hooks
 	Hyvor      Hyvor
 	Running    Running
-	Later      Later
 
 	// Notes are things an operator should know about settings that were accepted.
 	Notes []string
@@ -98,6 +97,11 @@ type Submission struct {
 	ACMEDirectory string `key:"acme_directory" default:"" unset:"Let's Encrypt" is:"Directory URL of the ACME authority."`
 }
 
+// Inbound is the door for reports about our mail.
+type Inbound struct {
+	Addr string `key:"inbound_addr" default:"" unset:"off" is:"Bounce and complaint reports and unsubscribes by SMTP, e.g. :25. It takes mail to our own return paths, to unsubscribe addresses and to postmaster, abuse and fbl at hostname, and never relays. 'off' closes this door."`
+}
+
 // Off is what an address says where a door is to stay closed.
 const Off = "off"
 
@@ -106,11 +110,6 @@ type Running struct {
 	Log         string `key:"log" default:"" unset:"text on a terminal, else json" is:"Form of the log on stderr: text or json."`
 	LogLevel    string `key:"log_level" default:"info" is:"debug, info, warn or error."`
 	MemoryLimit Bytes  `key:"memory_limit" default:"200MB" is:"Soft limit of memory: above it the garbage collector works harder, nothing is refused. 0 is none. GOMEMLIMIT, when set, counts instead."`
-}
-
-// Later are names of the contract whose parts are not built yet.
-type Later struct {
-	InboundAddr string `key:"inbound_addr" default:"" unset:"off" later:"yes" is:"Bounce and complaint reports by SMTP; port 25 in production."`
 }
 
 // clientNames are environment variables of the commands that talk to a server

@@ -15,7 +15,7 @@ func (o Options) domains(ctx context.Context) []Check {
 		return one("domains", Skip, "No sending domain is registered; the live environment needs one (POST /v1/domains).", "")
 	}
 	if o.Offline {
-		return one("domains", Skip, fmt.Sprintf("The records of %d domains were not looked up (offline).", len(o.Domains)), "")
+		return one("domains", Skip, fmt.Sprintf("The records of the sending domains (%d) were not looked up (offline).", len(o.Domains)), "")
 	}
 	found := make([][]Check, len(o.Domains))
 	slots := make(chan struct{}, atOnce)

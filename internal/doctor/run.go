@@ -35,6 +35,7 @@ type Options struct {
 	Hostname string     // what we call ourselves (POSTROAD_HOSTNAME)
 	Source   netip.Addr // the address mail leaves from; zero: the one the kernel would choose
 	MXPort   int        // POSTROAD_MX_PORT
+	Inbound  string     // the address of the door for reports (POSTROAD_INBOUND_ADDR); "" = closed
 	Offline  bool       // ask nobody outside
 
 	Resolver *dns.Resolver
@@ -53,7 +54,7 @@ func Run(ctx context.Context, o Options) []Check {
 	if o.Dial == nil {
 		o.Dial = (&net.Dialer{}).DialContext
 	}
-	parts := []func(context.Context) []Check{o.disk, o.keyFile, clock, o.resolver, o.name, o.port25, o.domains}
+	parts := []func(context.Context) []Check{o.disk, o.keyFile, clock, o.resolver, o.name, o.port25, o.inbound, o.domains}
 	found := make([][]Check, len(parts))
 	var wait sync.WaitGroup
 	for i, part := range parts {

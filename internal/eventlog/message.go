@@ -47,7 +47,7 @@ var statuses = map[mail.EventType]mail.Status{
 func (w *writing) message() aboutMessage {
 	e := w.e
 	out := aboutMessage{MessageID: e.MessageID.Text(mail.PrefixMessage), Status: e.Detail.Previous, Previous: orNull(e.Detail.Previous), Tags: []string{}, Truncated: &w.truncated}
-	if s, known := statuses[e.Type]; known {
+	if s, known := statuses[e.Type]; known && !(e.Type == mail.EventDeferred && e.Detail.Reason == mail.BounceReported) {
 		out.Status = s.String()
 	} else if out.Status == "" { // opens and clicks recorded before they said so
 		out.Status = mail.Delivered.String()
@@ -162,7 +162,7 @@ type (
 		Attempt       int        `json:"attempt"`
 		Reply         *replyData `json:"reply"`
 		Class         *string    `json:"class" doc:"What kind of trouble it is."`
-		Reason        *string    `json:"reason" doc:"uncertain_after_data: the connection broke after the final dot, the site may have it."`
+		Reason        *string    `json:"reason" doc:"uncertain_after_data: the connection broke after the final dot, the site may have it. report: the site took it, and a report tells that it waits there; status stays, and we do not try again."`
 		NextAttemptAt *stamp     `json:"next_attempt_at"`
 		AttemptsLeft  *int       `json:"attempts_left"`
 	}
@@ -233,7 +233,7 @@ type (
 	}
 	unsubscribedData struct {
 		aboutMessage  `json:",inline"`
-		Method        string  `json:"method" doc:"one_click, link, mailto or api."`
+		Method        string  `json:"method" doc:"one_click, link, mailto, report or api."`
 		SuppressionID *string `json:"suppression_id"`
 	}
 	visitData struct {
@@ -323,9 +323,16 @@ func bounced(w *writing) any {
 	d := &w.e.Detail
 	out := bouncedData{aboutMessage: w.message(), SuppressionID: orNull(d.SuppressionID), Suppressed: d.SuppressionID != ""}
 	if b := d.Bounce; b != nil {
-		out.Bounce = bounceData{Type: b.Type, Reason: b.Reason, Class: orNull(string(b.Class)), Attempts: b.Attempts, Reply: w.replyOf(b.Reply)}
+		out.Bounce = bounceData{Report: w.reportOf(b.Report), Type: b.Type, Reason: b.Reason, Class: orNull(string(b.Class)), Attempts: b.Attempts, Reply: w.replyOf(b.Reply)}
 	}
 	return out
+}
+
+func (w *writing) reportOf(r *mail.BounceReport) *reportData {
+	if r == nil {
+		return nil
+	}
+	return &reportData{r.Action, r.Status, w.theirs("report", r.Diagnostic)}
 }
 
 func complained(w *writing) any {

@@ -93,6 +93,9 @@ func (s *Service) Run(ctx context.Context) error {
 // Stop ends all readers, with [ErrStopping]; those that come later, too.
 func (s *Service) Stop() { s.stop() }
 
+// Stopping ends with Stop: for whoever else lets a client wait for what is to come.
+func (s *Service) Stopping() <-chan struct{} { return s.ctx.Done() }
+
 // Readers tells how many wait now.
 func (s *Service) Readers() int {
 	s.mu.Lock()

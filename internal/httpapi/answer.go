@@ -75,7 +75,9 @@ func (c *Call) Stream(contentType, disposition string, size int64, r io.Reader) 
 	if disposition != "" {
 		h.Set("Content-Disposition", disposition)
 	}
-	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
+	if h.Get("Content-Security-Policy") == "" {
+		h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
+	}
 	if size >= 0 {
 		h.Set("Content-Length", strconv.FormatInt(size, 10))
 	}

@@ -446,7 +446,12 @@ func TestEveryJobComesBackOnce(t *testing.T) {
 			}
 		})
 	}
-	time.AfterFunc(15*time.Millisecond, stop)
+	go func() { // in the middle of it, however slow the machine is
+		for taken.Load() < 2000 && ctx.Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		stop()
+	}()
 	offering.Wait()
 	stop()
 	<-ended

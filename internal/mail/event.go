@@ -90,9 +90,10 @@ type Detail struct {
 	By            string        `json:"by,omitzero"`     // who did it: "key_…", "superseded"
 	SupersededBy  string        `json:"superseded_by,omitzero"`
 	FeedbackType  string        `json:"feedback_type,omitzero"`
+	Report        int64         `json:"report,omitzero"` // row of the report that told it; set by the store
 	ExpiresAt     *time.Time    `json:"expires_at,omitzero"`
 	Recipient     string        `json:"recipient,omitzero"` // of events that are not about a message
-	Method        string        `json:"method,omitzero"`    // of an unsubscribe: one_click, link, mailto, api
+	Method        string        `json:"method,omitzero"`    // of an unsubscribe: one_click, link, mailto, report, api
 	Topic         string        `json:"topic,omitzero"`     // unsubscribed from; "" = everything
 	Machine       *bool         `json:"machine,omitzero"`   // of opens and clicks: no person did it; Reason names what did
 	UserAgent     string        `json:"user_agent,omitzero"`

@@ -35,6 +35,7 @@ const (
 	PrefixUser        = "usr"
 	PrefixSession     = "ses"
 	PrefixAudit       = "aud"
+	PrefixReport      = "rep"
 	PrefixKey         = "key" // followed by the 8-character key id, not by a UUID
 )
 

@@ -129,8 +129,11 @@ func (d *Delivery) GaveUp() bool {
 	return false
 }
 
-// BounceExhausted is the reason of a bounce after the last retry.
-const BounceExhausted = "retries_exhausted"
+// The reasons of bounces that something depends on.
+const (
+	BounceExhausted = "retries_exhausted" // after the last retry
+	BounceReported  = "report"            // a bounce report came back
+)
 
 // Bounce says how a delivery ended in refusal.
 type Bounce struct {
@@ -139,6 +142,16 @@ type Bounce struct {
 	Class    Class  `json:"class"`
 	Attempts int    `json:"attempts"`
 	Reply    *Reply `json:"reply"`
+	// Report is set when the refusal came as a bounce report, after the site had taken the
+	// message or without a word of its own.
+	Report *BounceReport `json:"report"`
+}
+
+// BounceReport is what a bounce report told of one recipient (RFC 3464 §2.3).
+type BounceReport struct {
+	Action     string `json:"action"`     // failed
+	Status     string `json:"status"`     // "5.1.1"; "" = it told none
+	Diagnostic string `json:"diagnostic"` // of the site that refused, as [Reply].Text
 }
 
 // SuppressedBy names the suppression that stopped a delivery.

@@ -10,23 +10,6 @@ import (
 	"github.com/postroad/postroad/internal/mail"
 )
 
-// Reporter is the part of a store that records what comes back about a delivery after
-// it was final. A store without it remembers no complaints.
-type Reporter interface {
-	// Report makes a Delivered delivery Bounced or Complained, with the event and the
-	// suppression (unless it is there) in one commit. mail.ErrStale: it is not Delivered.
-	Report(ctx context.Context, now time.Time, r Report) error
-}
-
-// Report is what came back about one delivery.
-type Report struct {
-	Delivery int64 // row
-	Status   mail.Status
-	Bounce   *mail.Bounce
-	Events   []mail.Event
-	Suppress *mail.Suppression
-}
-
 // maxGrievers bounds the complaints that wait; more are told of at once.
 const maxGrievers = 10_000
 
@@ -132,9 +115,7 @@ func (q *Queue) complain(ctx context.Context, x griever) {
 		Previous: mail.Delivered.String(), FeedbackType: "abuse", Site: "sandbox",
 		SuppressionID: s.ID.Text(mail.PrefixSuppression), Summary: "Reported as spam by the recipient",
 	}
-	err := store.Report(ctx, now, Report{
-		Delivery: w.Delivery.Row, Status: mail.Complained, Events: []mail.Event{e}, Suppress: s,
-	})
+	_, err := store.Report(ctx, now, Report{Outcomes: []Returned{{Delivery: w.Delivery.Row, Status: mail.Complained, Events: []mail.Event{e}, Suppress: s}}})
 	if err == nil {
 		return
 	}

@@ -248,19 +248,22 @@ func (s *fakeStore) Rescue(_ context.Context, p queue.RescueParams) (begun []*ma
 	return begun, returned, nil
 }
 
-func (s *fakeStore) Report(_ context.Context, _ time.Time, r queue.Report) error {
+func (s *fakeStore) Report(_ context.Context, _ time.Time, all queue.Report) (out queue.Recorded, err error) {
 	if err := s.enter("Report"); err != nil {
-		return err
+		return out, err
 	}
 	defer s.mu.Unlock()
-	x := s.rows[r.Delivery-1]
-	if x.work.Delivery.Status != mail.Delivered {
-		return mail.ErrStale
+	for _, r := range all.Outcomes {
+		x := s.rows[r.Delivery-1]
+		if x.work.Delivery.Status != mail.Delivered {
+			return out, mail.ErrStale
+		}
+		x.work.Delivery.Status = r.Status
+		x.events = append(x.events, r.Events...)
+		s.suppress[r.Suppress.Address] = *r.Suppress
+		out.Effects = append(out.Effects, queue.EffectDone)
 	}
-	x.work.Delivery.Status = r.Status
-	x.events = append(x.events, r.Events...)
-	s.suppress[r.Suppress.Address] = *r.Suppress
-	return nil
+	return out, nil
 }
 
 func (s *fakeStore) Cancel(_ context.Context, c queue.Change) (queue.Changed, error) {

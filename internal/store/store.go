@@ -18,6 +18,7 @@ import (
 	"github.com/postroad/postroad/internal/project"
 	"github.com/postroad/postroad/internal/queue"
 	"github.com/postroad/postroad/internal/render"
+	"github.com/postroad/postroad/internal/report"
 	"github.com/postroad/postroad/internal/retention"
 	"github.com/postroad/postroad/internal/submit"
 	"github.com/postroad/postroad/internal/webhook"
@@ -27,7 +28,7 @@ import (
 type Store interface {
 	submit.Store
 	queue.Store
-	queue.Reporter
+	report.Store
 	archive.Store
 	audit.Store
 	eventlog.Store

@@ -27,26 +27,31 @@ const (
 )
 
 // Run relays, posts and cleans up until ctx ends. Then what is under way may finish for a
-// moment; what does not is posted again at the next start.
+// moment, or until [Service.Kill]; what does not is posted again at the next start. What has been
+// answered is recorded in any case.
 func (s *Service) Run(ctx context.Context) error {
-	kill, cut := context.WithCancel(context.WithoutCancel(ctx))
-	defer cut()
+	recording, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
+	defer s.Kill()
 	var loops, posts, settler sync.WaitGroup
-	settler.Go(func() { s.settle(kill) })
+	settler.Go(func() { s.settle(recording) })
 	for _, loop := range []func(context.Context){s.relay, s.lease, s.sweep, s.replay} {
 		loops.Go(func() { loop(ctx) })
 	}
-	loops.Go(func() { s.dispatch(ctx, kill, &posts) })
+	loops.Go(func() { s.dispatch(ctx, s.kill, &posts) })
 	loops.Wait()
-	timer := time.AfterFunc(lastPosts, cut)
+	timer := time.AfterFunc(lastPosts, s.Kill)
 	posts.Wait()
 	timer.Stop()
 	close(s.settled)
-	timer = time.AfterFunc(lastSettles, cut)
+	timer = time.AfterFunc(lastSettles, giveUp)
 	settler.Wait()
 	timer.Stop()
 	return nil
 }
+
+// Kill makes a stop hard: requests under way end now and count as no try.
+func (s *Service) Kill() { s.cut() }
 
 // relay makes hooks of events as they are committed.
 func (s *Service) relay(ctx context.Context) {

@@ -79,6 +79,9 @@ type Service struct {
 	// Bells wake the loops of Run.
 	relayBell, postBell, leaseBell, replayBell, sweepBell bell
 	settled                                               chan outcome
+
+	kill context.Context // ends the posts under way
+	cut  context.CancelFunc
 }
 
 // New builds a service.
@@ -92,8 +95,10 @@ func New(o Options) *Service {
 	if o.Probe <= 0 {
 		o.Probe = probeEvery
 	}
-	return &Service{o: o, queues: make(map[int64]*queue), settled: make(chan outcome, settleMost),
+	s := &Service{o: o, queues: make(map[int64]*queue), settled: make(chan outcome, settleMost),
 		relayBell: newBell(), postBell: newBell(), leaseBell: newBell(), replayBell: newBell(), sweepBell: newBell()}
+	s.kill, s.cut = context.WithCancel(context.Background())
+	return s
 }
 
 // bell wakes one who waits, or the next one to wait.

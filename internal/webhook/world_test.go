@@ -203,10 +203,13 @@ func (w *world) deliver() {
 	}
 }
 
+// patience bounds every wait: whoever waits longer waits for ever.
+const patience = time.Minute
+
 // until waits for a condition.
 func (w *world) until(what string, ok func() bool) {
 	w.Helper()
-	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(patience); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
 			w.Fatalf("%s: it did not come to that\n%s", what, w.log.String())
 		}

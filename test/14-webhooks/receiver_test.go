@@ -5,6 +5,7 @@ import (
 	"encoding/pem"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -107,10 +108,17 @@ func (r *receiver) distinct() int {
 	return len(r.count)
 }
 
+// counts tells how often each event came.
+func (r *receiver) counts() map[string]int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.count)
+}
+
 // await waits until so many different events are there.
 func (r *receiver) await(t testing.TB, n int, within time.Duration) {
 	t.Helper()
-	for end := time.Now().Add(within); r.distinct() < n; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(max(within, harness.Patience)); r.distinct() < n; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%d events arrived within %v, want %d", r.distinct(), within, n)
 		}

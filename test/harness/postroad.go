@@ -34,7 +34,10 @@ type Postroad struct {
 	Dir  string
 	Addr string // of its HTTP door
 	SMTP string // address of its submission door, "" when Env closed it
-	URL  string
+	// Inbound is the address of its door for reports, "" unless Env has POSTROAD_INBOUND_ADDR;
+	// port 0 there is any free one, the same after a restart.
+	Inbound string
+	URL     string
 
 	env    map[string]string
 	binary string
@@ -49,7 +52,11 @@ type Postroad struct {
 }
 
 // readyWithin bounds how long a start may take, on a machine busy with other tests.
-const readyWithin = 30 * time.Second
+const readyWithin = 2 * Patience
+
+// Patience is the least that any wait of a scenario takes before it gives up: a machine that stalls or is
+// shared passes each shorter one while nothing is wrong. How fast something must be is measured, not waited for.
+const Patience = time.Minute
 
 // Start launches a Postroad for a test and ends it with the test. When the test failed,
 // the end of its log is shown.
@@ -107,6 +114,13 @@ func Launch(ctx context.Context, o Options) (*Postroad, error) {
 			delete(env, k)
 		}
 	}
+	inbound := env["POSTROAD_INBOUND_ADDR"]
+	if inbound != "" && inbound != "off" {
+		if inbound, err = freePort(inbound); err != nil {
+			return nil, err
+		}
+		env["POSTROAD_INBOUND_ADDR"] = inbound
+	}
 	if a := env["POSTROAD_HTTP_ADDR"]; a != "" {
 		addr = a
 	} else {
@@ -115,8 +129,8 @@ func Launch(ctx context.Context, o Options) (*Postroad, error) {
 	if smtp = env["POSTROAD_SUBMISSION_ADDR"]; smtp == "off" {
 		smtp = ""
 	}
-	p := &Postroad{foreign: o.Path != "" || os.Getenv("POSTROAD_TEST_BINARY") != "", Dir: o.Dir, Addr: addr, SMTP: smtp, URL: "http://" + addr, env: env, binary: binary, client: &http.Client{
-		Timeout:   time.Minute,
+	p := &Postroad{foreign: o.Path != "" || os.Getenv("POSTROAD_TEST_BINARY") != "", Dir: o.Dir, Addr: addr, SMTP: smtp, Inbound: inbound, URL: "http://" + addr, env: env, binary: binary, client: &http.Client{
+		Timeout:   3 * Patience,
 		Transport: &http.Transport{MaxIdleConnsPerHost: 200},
 	}}
 	if err := p.spawn(); err != nil {
@@ -196,13 +210,14 @@ func (p *Postroad) Kill() {
 }
 
 // Stop is the soft stop (SIGTERM). It tells the exit code, or an error when the process
-// is still there after patience; then it is killed.
+// is still there after patience, at least [Patience]; then it is killed.
 func (p *Postroad) Stop(patience time.Duration) (int, error) {
 	return p.StopBy(syscall.SIGTERM, patience)
 }
 
 // StopBy is Stop by another signal.
 func (p *Postroad) StopBy(signal syscall.Signal, patience time.Duration) (int, error) {
+	patience = max(patience, Patience)
 	_ = p.cmd.Process.Signal(signal)
 	defer p.client.CloseIdleConnections()
 	select {

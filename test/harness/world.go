@@ -163,7 +163,7 @@ func (w *World) VerifyFor(p *Postroad, key, name, algorithm string) error {
 	if err := w.Publish(records); err != nil {
 		return fmt.Errorf("publish the records of %s: %w", name, err)
 	}
-	for end := time.Now().Add(15 * time.Second); ; time.Sleep(200 * time.Millisecond) {
+	for end := time.Now().Add(Patience); ; time.Sleep(200 * time.Millisecond) {
 		a, err := p.Do("POST", "/v1/domains/"+name+"/verify", key, []byte("{}"))
 		if err != nil {
 			return err
@@ -184,7 +184,7 @@ func (w *World) LookupTXT(name string) ([]string, error) {
 	resolver := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, network, w.DNS.Addr())
 	}}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
 	return resolver.LookupTXT(ctx, strings.TrimSuffix(name, ".")+".")
 }

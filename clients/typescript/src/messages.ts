@@ -77,6 +77,11 @@ export class Messages {
     return this.#c.download(path('messages', id, 'raw'), 'message/rfc822, application/problem+json', undefined, options);
   }
 
+  /** Its HTML, else its text, as a page in which nothing runs and nothing is fetched from elsewhere. */
+  async preview(id: string, options?: CallOptions): Promise<Download> {
+    return this.#c.download(path('messages', id, 'preview'), 'text/html, application/problem+json', undefined, options);
+  }
+
   /** One of its files, counted from 0. */
   async attachment(id: string, n: number, options?: CallOptions): Promise<Download> {
     return this.#c.download(path('messages', id, 'attachments', n), '*/*', undefined, options);

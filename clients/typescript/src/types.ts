@@ -175,7 +175,10 @@ export interface Bounce {
   reason: 'rejected' | 'retries_exhausted' | 'report' | (string & {});
   class: string;
   attempts: number;
+  /** Null when a report told of it. */
   reply: Reply | null;
+  /** What a bounce report told, after the site had taken the message. */
+  report: { action: string; status: string; diagnostic: string } | null;
 }
 
 export interface Address {
@@ -313,6 +316,8 @@ export interface TimelineEvent {
   by?: string;
   superseded_by?: string;
   feedback_type?: string;
+  /** Of what came back by mail: the number under which the operator finds it. */
+  report?: number;
   expires_at?: string;
   method?: string;
   topic?: string;

@@ -1,6 +1,7 @@
 package hyvor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"regexp"
@@ -281,6 +282,9 @@ func (f *Format) attempt(ctx context.Context, r *archive.Record, n *eventlog.Ent
 
 // bounceOf is the site's word: at once its reply, later its report.
 func bounceOf(n *eventlog.Entry) (out bounceOut) {
+	if b := n.Detail.Bounce; b != nil && b.Report != nil {
+		return bounceOut{cmp.Or(b.Report.Diagnostic, n.Detail.Summary), b.Report.Status}
+	}
 	if reply := n.Detail.Reply; reply != nil {
 		return bounceOut{reply.Text, reply.Enhanced}
 	}

@@ -155,12 +155,16 @@ func feedbackOf(events []mail.Event) []feedbackOut {
 		switch {
 		case e.Type == mail.EventComplained:
 			kind = "complaint"
-		case e.Type == mail.EventBounced && e.Detail.Bounce != nil && e.Detail.Bounce.Reason == "report":
+		case e.Type == mail.EventBounced && e.Detail.Bounce != nil && e.Detail.Bounce.Reason == mail.BounceReported:
 			kind = "bounce"
 		default:
 			continue
 		}
-		out = append(out, feedbackOut{ID: e.Position, CreatedAt: e.At.Unix(), Type: kind, Recipient: e.Delivery, Report: e.Position})
+		report := e.Detail.Report
+		if report == 0 { // the sandbox's own
+			report = e.Position
+		}
+		out = append(out, feedbackOut{ID: e.Position, CreatedAt: e.At.Unix(), Type: kind, Recipient: e.Delivery, Report: report})
 	}
 	return out
 }

@@ -83,7 +83,7 @@ func newWorld(t *testing.T, script string) *world {
 	w.submit = submit.NewService(submit.Options{Store: w.store, Domains: verified{}, Marking: submit.Marking{Base: "https://mail.acme.test", MailHost: "mx.acme.test"}})
 	w.route = &route.Route{Destination: "example.test", Site: "mx.example.test", Hosts: []route.Host{{Name: "mx.example.test"}},
 		Source: route.Source{Name: "default", EHLO: "out.acme.test"}}
-	second := 2 * time.Second
+	second := time.Minute
 	w.carrier = deliver.New(deliver.Options{Hostname: "out.acme.test", Port: w.mx.Addr().Port(), Begin: begins{w.store}, Resolver: loopback{},
 		Contents: w.store, Keys: verified{}, Stamps: w.tokens,
 		Sign: func(c mail.Content, keys []dkim.Key, now time.Time) ([]byte, error) {

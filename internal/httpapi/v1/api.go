@@ -155,6 +155,7 @@ func (a *API) routes() []httpapi.Route {
 	add(get, "/v1/messages/{message}/attempts", "messages.read", a.listAttempts)
 	add(get, "/v1/messages/{message}/content", "messages.content", a.getContent)
 	add(get, "/v1/messages/{message}/raw", "messages.content", a.getRaw)
+	add(get, "/v1/messages/{message}/preview", "messages.content", a.getPreview)
 	add(get, "/v1/messages/{message}/attachments/{n}", "messages.content", a.getAttachment)
 	add(del, "/v1/messages/{message}", "messages.write", a.deleteMessage)
 	add(post, "/v1/messages/{message}/cancel", "messages.write", a.cancel, once)

@@ -38,7 +38,7 @@ func (h *house) carry() {
 			h.t.Fatal(lost, err)
 		}
 		if local == "complained" {
-			if err := h.store.Report(h.t.Context(), now, queue.Report{Delivery: w.Delivery.Row, Status: mail.Complained}); err != nil {
+			if _, err := h.store.Report(h.t.Context(), now, queue.Report{Outcomes: []queue.Returned{{Delivery: w.Delivery.Row, Status: mail.Complained}}}); err != nil {
 				h.t.Fatal(err)
 			}
 		}

@@ -21,6 +21,7 @@ type Events interface {
 	Follow(ctx context.Context, r eventlog.Reading) (*eventlog.Reader, *eventlog.Gap, error)
 	Entry(ctx context.Context, owner mail.Owner, id mail.ID) ([]byte, error)
 	Bounds(ctx context.Context, owner mail.Owner) (oldest, newest int64, err error)
+	Stopping() <-chan struct{}
 }
 
 const (

@@ -2,12 +2,14 @@ package v1
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/postroad/postroad/internal/archive"
+	"github.com/postroad/postroad/internal/eventlog"
 	"github.com/postroad/postroad/internal/httpapi"
 	"github.com/postroad/postroad/internal/mail"
 	"github.com/postroad/postroad/internal/mime"
@@ -133,7 +135,8 @@ func (a *API) parts(ctx context.Context, r *archive.Record) (*mime.Parts, error)
 
 // waitSandbox waits until a message that fits has been captured (or has otherwise come
 // to its end), and gives it with its codes and links: a test of a whole OTP flow in one
-// line. Without after= it also finds what came in the last minute.
+// line. Without after= it also finds what came in the last minute. A stop of the server
+// ends the wait.
 func (a *API) waitSandbox(c *httpapi.Call) {
 	l := a.list(c, "recipient", "subject", "after", "created_after", "since", "timeout")
 	q := a.sandboxQuery(l)
@@ -153,6 +156,8 @@ func (a *API) waitSandbox(c *httpapi.Call) {
 	defer cancel()
 	r, err := a.await(ctx, q, subject)
 	switch {
+	case errors.Is(err, eventlog.ErrStopping):
+		c.Problem(httpapi.Problem{Code: "maintenance", RetryAfter: tryAgainAfter, Detail: "The server is stopping. Ask again when it is back; what arrived meanwhile is found with 'after'."})
 	case err != nil && ctx.Err() == nil:
 		c.Fail(err)
 	case r == nil:
@@ -194,6 +199,9 @@ func (a *API) await(ctx context.Context, q archive.Query, subject string) (*arch
 		if !a.sleep(ctx, woken) {
 			return nil, nil
 		}
+		if isOver(a.o.Events.Stopping()) {
+			return nil, eventlog.ErrStopping
+		}
 	}
 }
 
@@ -216,8 +224,18 @@ func (a *API) sleep(ctx context.Context, woken <-chan struct{}) bool {
 	select {
 	case <-woken:
 	case <-longest.C:
+	case <-a.o.Events.Stopping():
 	case <-ctx.Done():
 		return false
 	}
 	return true
+}
+
+func isOver(done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	default:
+		return false
+	}
 }

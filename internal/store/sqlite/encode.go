@@ -257,6 +257,7 @@ func appendDetail(b []byte, d *mail.Detail) []byte {
 	o.text("by", d.By)
 	o.text("superseded_by", d.SupersededBy)
 	o.text("feedback_type", d.FeedbackType)
+	o.int("report", d.Report)
 	o.time("expires_at", d.ExpiresAt)
 	o.text("recipient", d.Recipient)
 	o.text("method", d.Method)
@@ -318,6 +319,19 @@ func (o *object) bounce(v *mail.Bounce) {
 	o.text("class", string(v.Class))
 	o.int("attempts", int64(v.Attempts))
 	o.reply(v.Reply)
+	o.bounceReport(v.Report)
+	o.close()
+}
+
+func (o *object) bounceReport(v *mail.BounceReport) {
+	if v == nil {
+		return
+	}
+	o.name("report")
+	o.open()
+	o.text("action", v.Action)
+	o.text("status", v.Status)
+	o.text("diagnostic", v.Diagnostic)
 	o.close()
 }
 

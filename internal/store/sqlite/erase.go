@@ -182,7 +182,7 @@ func anonymousDetail(text []byte, domain string) (string, error) {
 		Previous: d.Previous, Via: d.Via, KeyID: d.KeyID, AcceptMS: d.AcceptMS, ScheduledTime: d.ScheduledTime, Site: publicSite(d.Site, domain),
 		Pool: d.Pool, Attempt: d.Attempt, AttemptID: d.AttemptID, Source: d.Source, TLS: d.TLS, Reply: d.Reply, Class: d.Class,
 		NextAttemptAt: d.NextAttemptAt, AttemptsLeft: d.AttemptsLeft, DeliveryMS: d.DeliveryMS, Bounce: d.Bounce, Suppression: d.Suppression,
-		Reason: d.Reason, By: d.By, SupersededBy: d.SupersededBy, FeedbackType: d.FeedbackType, Method: d.Method, Topic: d.Topic, Machine: d.Machine,
+		Reason: d.Reason, By: d.By, SupersededBy: d.SupersededBy, FeedbackType: d.FeedbackType, Report: d.Report, Method: d.Method, Topic: d.Topic, Machine: d.Machine,
 	}
 	if kept.Reply != nil {
 		kept.Reply.Text = ""
@@ -213,6 +213,9 @@ func anonymousTLS(t *mail.TLSFacts) {
 func anonymousBounce(b *mail.Bounce) {
 	if b != nil && b.Reply != nil {
 		b.Reply.Text = ""
+	}
+	if b != nil && b.Report != nil {
+		b.Report.Diagnostic = ""
 	}
 }
 
@@ -256,7 +259,7 @@ func (w *eraseStep) message(t *tx, e *erasure, message, row int64, mask mask) er
 			return err
 		}
 	}
-	if err := w.content(t, e, &r, m); err != nil {
+	if err := firstError(t.removeReports(message), w.content(t, e, &r, m)); err != nil {
 		return err
 	}
 	return t.emptyMessage(m, message, &mask)

@@ -18,12 +18,14 @@ const (
 	eraseEvents            // that are about no message
 	eraseAnswers           // kept for idempotency
 	eraseList              // the suppression list, and the end
+	eraseReports           // mail that came back and is about no message; after the answers
 )
 
 const (
 	eraseRows  = 16    // deliveries looked at in one step
 	eraseLog   = 20000 // rows of the log
 	eraseKeys  = 500   // kept answers
+	eraseMails = 20    // letters that came back
 	eraseAgain = time.Second
 )
 
@@ -143,6 +145,7 @@ type eraseStep struct {
 	e       *erasure
 	events  []maskedEvent
 	answers []maskedAnswer
+	letters []int64 // of mail that came back, by record
 	step    retention.Step
 	files   []string
 	hosted  []string
@@ -178,6 +181,38 @@ func (w *eraseStep) look(conn *sqlite.Conn) error {
 		return w.lookThroughLog(conn)
 	case eraseAnswers:
 		return w.lookThroughAnswers(conn)
+	case eraseReports:
+		return w.lookThroughLetters(conn)
+	}
+	return nil
+}
+
+// lookThroughLetters finds letters that name the address as it is written: what is encoded
+// (base64) goes in its time.
+func (w *eraseStep) lookThroughLetters(conn *sqlite.Conn) error {
+	f := &w.e.facts
+	b := bind(conn.Prep(`SELECT report FROM report_letters WHERE report > ? ORDER BY report LIMIT ?`))
+	b.int(f.After)
+	b.int(eraseMails)
+	var rows []int64
+	if err := each(b.s, func(q *sqlite.Stmt) error {
+		rows = append(rows, q.ColumnInt64(0))
+		return nil
+	}); err != nil {
+		return err
+	}
+	for _, row := range rows {
+		letter, err := readLetter(conn, row)
+		if err != nil {
+			return err
+		}
+		f.After = row
+		if _, found := w.e.mask.over(string(letter)); found {
+			w.letters = append(w.letters, row)
+		}
+	}
+	if len(rows) < eraseMails {
+		f.Part = eraseList
 	}
 	return nil
 }
@@ -225,7 +260,7 @@ func (w *eraseStep) lookThroughAnswers(conn *sqlite.Conn) error {
 		return nil
 	})
 	if seen < eraseKeys {
-		f.Part = eraseList
+		f.Part, f.After = eraseReports, 0
 	}
 	return err
 }
@@ -242,7 +277,7 @@ func (w *eraseStep) write(t *tx) error {
 	case eraseEvents:
 		err = w.maskEvents(t, &e)
 	default:
-		if err = w.maskAnswers(t, &e); err == nil && e.facts.Part == eraseList {
+		if err = firstError(w.maskAnswers(t, &e), w.removeLetters(t)); err == nil && e.facts.Part == eraseList {
 			return w.finish(t, &e)
 		}
 	}
@@ -270,6 +305,16 @@ func (w *eraseStep) maskEvents(t *tx, e *erasure) error {
 	}
 	if e.facts.After >= e.facts.Events {
 		e.facts.Part = eraseAnswers
+	}
+	return nil
+}
+
+func (w *eraseStep) removeLetters(t *tx) error {
+	for _, row := range w.letters {
+		w.step.Events++
+		if err := t.expireReport(row); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -345,7 +390,8 @@ func (w *eraseStep) list(t *tx, e *erasure, owner int64) error {
 	for i := range found {
 		s := &found[i]
 		e.facts.Counts.Suppressions++
-		s.Address = e.Token
+		s.Address, s.Message, s.Detail = e.Token, mail.ID{}, "" // a reply names whom it is about
+		s.Note, _ = e.mask.over(s.Note)
 		if err := t.addOther(suppressionEvent(mail.EventSuppressionDeleted, s, e.By, w.now)); err != nil {
 			return err
 		}

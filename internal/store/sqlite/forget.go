@@ -26,6 +26,7 @@ const (
 	forgetContent = iota
 	forgetMessage
 	forgetEvent
+	forgetReport // what was kept of a mail that came back; never stored
 )
 
 // forgetter is what the walks know without asking. Forget is not called twice at a time.
@@ -154,6 +155,9 @@ func (t *tx) run(e *errand, r *round) error {
 		return t.removeMessage(e.row, r)
 	}
 	r.step.Events++
+	if e.kind == forgetReport {
+		return t.expireReport(e.row)
+	}
 	return t.removeEvent(e.row)
 }
 
@@ -204,7 +208,7 @@ func (t *tx) deleteBody(message int64) (file string, size int64, found bool, err
 	if err != nil || !found {
 		return "", 0, found, err
 	}
-	if err := t.forgetKey(message); err != nil {
+	if err := firstError(t.forgetKey(message), t.forgetLetters(message)); err != nil {
 		return "", 0, true, err
 	}
 	q = t.conn.Prep(`DELETE FROM bodies WHERE message = ?`)
@@ -234,6 +238,9 @@ func (t *tx) removeMessage(message int64, r *round) error {
 		if err := t.removeDelivery(row); err != nil {
 			return err
 		}
+	}
+	if err := t.removeReports(message); err != nil {
+		return err
 	}
 	r.step.Messages++
 	q = t.conn.Prep(`DELETE FROM messages WHERE row = ?`)

@@ -62,6 +62,9 @@ func (f *forgetting) survey(conn *sqlite.Conn) error {
 	if err := f.revisits(conn); err != nil || len(f.round.errands) > 0 {
 		return err
 	}
+	if err := f.oldLetters(conn); err != nil || len(f.round.errands) > 0 {
+		return err
+	}
 	for project := range f.keeps {
 		for env := range int64(2) {
 			for _, kind := range []int64{forgetContent, forgetMessage} {

@@ -45,7 +45,7 @@ func domainHealth(w *world) {
 		took(works[1], "b.2@mx.host.test", &mail.TLSFacts{Version: "TLS1.2"}, "s1"), took(works[2], "b.3@bounce.acme.test", nil))
 	s := w.suppression("dan@one.test", "hard_bounce", "")
 	w.settle(w.bounced(works[3], &s))
-	w.must(w.s.Report(w.ctx, w.now, queue.Report{Delivery: works[1].Delivery.Row, Status: mail.Complained}))
+	w.cameBack(queue.EffectDone, queue.Returned{Delivery: works[1].Delivery.Row, Status: mail.Complained})
 	second := w.letter("eve@one.test", "flo@one.test")
 	works = w.send(second)
 	w.settle(w.deferred(works[0], w.now.Add(time.Hour)))

@@ -27,7 +27,7 @@ type clause struct {
 
 var contract = func() (all []clause) {
 	for _, part := range [][]clause{schemaClauses, acceptClauses, onceClauses, claimClauses, leaseClauses, settleClauses,
-		rescueClauses, orderClauses, supersedeClauses, archiveClauses, batchClauses, fileClauses, feedbackClauses, projectClauses, domainClauses, templateClauses, crowdClauses, retentionClauses, erasureClauses, accessClauses, eventlogClauses, webhookClauses, hyvorClauses} {
+		rescueClauses, orderClauses, supersedeClauses, archiveClauses, batchClauses, fileClauses, feedbackClauses, projectClauses, domainClauses, templateClauses, crowdClauses, retentionClauses, erasureClauses, accessClauses, eventlogClauses, webhookClauses, hyvorClauses, reportClauses} {
 		all = append(all, part...)
 	}
 	return all

@@ -196,27 +196,6 @@ var settleClauses = []clause{
 		equal(w, "site", d.Site, "example")
 		equal(w, "bounce", d.Bounce.Reason, "retries_exhausted")
 	}},
-	{"a report makes what was delivered complained, once", func(w *world) {
-		a := w.letter("ada@example.com")
-		work := w.send(a)[0]
-		s := w.suppression("ada@example.com", "complaint", "")
-		r := queue.Report{Delivery: work.Delivery.Row, Status: mail.Complained, Suppress: &s, Events: []mail.Event{w.event(mail.EventComplained)}}
-		w.wantErr(w.s.Report(w.ctx, w.now, r), mail.ErrStale)
-		w.settle(w.delivered(work))
-		at := w.now
-		w.now = w.now.Add(time.Hour)
-		w.must(w.s.Report(w.ctx, w.now, r))
-		w.wantErr(w.s.Report(w.ctx, w.now, r), mail.ErrStale)
-		d := w.delivery(a.Message.ID)
-		equal(w, "status", d.Status, mail.Complained)
-		equal(w, "delivered at", d.DeliveredAt, at)
-		w.story(work.Message.Row, mail.EventQueued, mail.EventDelivered, mail.EventComplained)
-		all, err := w.s.SuppressionsOf(w.ctx, w.owner, "ada@example.com")
-		w.must(err)
-		equal(w, "suppressions", len(all), 1)
-		r.Delivery = 4711
-		w.wantErr(w.s.Report(w.ctx, w.now, r), mail.ErrNotFound)
-	}},
 	{"events of several recipients are counted through", func(w *world) {
 		works := w.send(w.letter("a@one.test", "b@one.test"))
 		for _, work := range works {

@@ -195,8 +195,7 @@ var retentionClauses = []clause{
 		for _, q := range []archive.Query{{}, {Recipient: "ada@one.test"}, {Statuses: []mail.Status{mail.Delivered}}, {Idempotency: "key/1"}} {
 			equal(w, "found", len(w.found(q)), 0)
 		}
-		err = w.s.Report(w.ctx, w.now, queue.Report{Delivery: works[0].Delivery.Row, Status: mail.Complained})
-		w.wantErr(err, mail.ErrNotFound)
+		w.cameBack(queue.EffectGone, queue.Returned{Delivery: works[0].Delivery.Row, Status: mail.Complained})
 		if next := w.accept(w.letter("ada@one.test")).Row; next <= row {
 			w.Fatalf("row %d was given out again", next)
 		}
