@@ -17,9 +17,6 @@ import (
 	"github.com/postroad/postroad/test/harness"
 )
 
-// patience bounds every wait: whoever waits longer waits for ever.
-const patience = time.Minute
-
 // crowd sends messages through both dialects, each until it is accepted, however often the
 // process goes away meanwhile: its keys make sure that it is one message.
 type crowd struct {
@@ -38,7 +35,7 @@ func (c *crowd) run() {
 }
 
 func (c *crowd) send(n int) {
-	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(harness.Patience); ; time.Sleep(10 * time.Millisecond) {
 		a, err := c.post(n)
 		switch {
 		case err == nil && (a.Status == 202 || a.Status == 200):
@@ -65,7 +62,7 @@ func (c *crowd) post(n int) (harness.Answer, error) {
 // until waits for so many to be accepted.
 func (c *crowd) until(n int64) {
 	c.t.Helper()
-	for end := time.Now().Add(patience); c.accepted.Load() < n; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(harness.Patience); c.accepted.Load() < n; time.Sleep(5 * time.Millisecond) {
 		if c.t.Failed() || time.Now().After(end) {
 			c.t.Errorf("%d of %d are accepted", c.accepted.Load(), n)
 			return
@@ -176,7 +173,7 @@ func TestChangesAndStopsUnderLoadLoseNothingAndDoubleNothing(t *testing.T) {
 // stop ends the process while the crowd goes on, and starts another.
 func (c *crowd) stop(signal syscall.Signal) {
 	c.t.Helper()
-	if code, err := c.p.StopBy(signal, patience); code != 0 || err != nil {
+	if code, err := c.p.StopBy(signal, harness.Patience); code != 0 || err != nil {
 		c.t.Fatalf("by %v: exit code %d, %v", signal, code, err)
 	}
 	if err := c.p.Restart(); err != nil {
@@ -192,7 +189,7 @@ func (c *crowd) judge(mu *sync.Mutex, arrived map[string]int, rounds int) {
 		want = append(want, fmt.Sprintf("r%d@site.test", n+1))
 	}
 	c.p.Must(c.t, 200, "GET", "/v1/me", harness.LiveKey, nil)
-	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(harness.Patience); ; time.Sleep(10 * time.Millisecond) {
 		mu.Lock()
 		all := 0
 		for _, n := range arrived {
@@ -208,7 +205,7 @@ func (c *crowd) judge(mu *sync.Mutex, arrived map[string]int, rounds int) {
 	}
 	// Whatever is open now would come again.
 	for _, status := range []string{"queued", "accepted", "deferred", "failed", "bounced"} {
-		for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		for end := time.Now().Add(harness.Patience); ; time.Sleep(10 * time.Millisecond) {
 			a := c.p.Must(c.t, 200, "GET", "/v1/messages?limit=1&status="+status, harness.LiveKey, nil)
 			if !strings.Contains(string(a.Body), `"message_id"`) {
 				break
