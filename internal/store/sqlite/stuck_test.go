@@ -68,18 +68,18 @@ func fastest(t testing.TB, s *sqlite.Store) time.Duration {
 
 func TestAStuckDestinationCostsTheOthersNothing(t *testing.T) {
 	t.Parallel()
-	s := openStore(t)
-	empty := fastest(t, s)
+	empty, s := openStore(t), openStore(t)
 	fill(t, s, 2_000, "stuck.test", mail.Urgent)
-	beside := fastest(t, s)
-	for range 2 { // what else this machine does may have begun meanwhile
-		if beside > 2*empty+time.Millisecond {
-			beside = min(beside, fastest(t, s))
+	// Measured in turns, and again while what else this machine does may be the cause.
+	var alone, beside time.Duration
+	for range 15 {
+		if alone, beside = fastest(t, empty), fastest(t, s); beside <= 2*alone+time.Millisecond {
+			break
 		}
 	}
-	t.Logf("a claim took %v with an empty queue, %v beside 2,000 stuck", empty, beside)
-	if beside > 2*empty+time.Millisecond {
-		t.Errorf("a claim took %v with an empty queue, %v beside 2,000 stuck", empty, beside)
+	t.Logf("a claim took %v with an empty queue, %v beside 2,000 stuck", alone, beside)
+	if beside > 2*alone+time.Millisecond {
+		t.Errorf("a claim took %v with an empty queue, %v beside 2,000 stuck", alone, beside)
 	}
 	ctx := context.Background()
 	if _, ok, err := s.NextDue(ctx, notStuck); ok || err != nil {
