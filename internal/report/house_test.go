@@ -84,7 +84,7 @@ func (h *house) begun(stamp string, to ...string) *message {
 	_, err := h.store.Accept(h.Context(), []*submit.Acceptance{a})
 	h.must(err)
 	works, err := h.store.Claim(h.Context(), queue.ClaimParams{Node: "one", Now: h.now, Until: h.now.Add(time.Minute), Max: 100,
-		Room: func(string, mail.Env, mail.Tier) int { return 100 }})
+		Room: func(string, mail.Owner, mail.Tier) int { return 100 }})
 	h.must(err)
 	for _, w := range works {
 		v, err := h.store.Begin(h.Context(), h.now, []queue.Beginning{{Lease: w.Lease, Message: w.Message.Row, Address: mail.FoldAddress(w.Delivery.Address), Owner: h.owner, Site: "site"}})

@@ -304,7 +304,7 @@ func TestABounceEndsTheRetriesOfWhatWaits(t *testing.T) {
 		t.Errorf("before: %s", d.Previous)
 	}
 	h.now = h.now.Add(24 * time.Hour)
-	works, err := h.store.Claim(t.Context(), queue.ClaimParams{Node: "one", Now: h.now, Until: h.now.Add(time.Minute), Max: 100, Room: func(string, mail.Env, mail.Tier) int { return 1 }})
+	works, err := h.store.Claim(t.Context(), queue.ClaimParams{Node: "one", Now: h.now, Until: h.now.Add(time.Minute), Max: 100, Room: func(string, mail.Owner, mail.Tier) int { return 1 }})
 	if err != nil || len(works) > 0 {
 		t.Errorf("it is tried again: %v, %v", works, err)
 	}

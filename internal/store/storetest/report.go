@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/postroad/postroad/internal/feedback"
@@ -301,9 +302,17 @@ var reportClauses = []clause{
 		equal(w, "kept after a week", kept, false)
 		_, kept = w.letterOf(second)
 		equal(w, "kept", kept, true)
-		for i := range feedback.MaxLetters {
-			w.keepBack(w.came(fmt.Sprint("many ", i), 0))
+		var all sync.WaitGroup // together, so that they share commits
+		for g := range 20 {
+			all.Go(func() {
+				for i := range feedback.MaxLetters / 20 {
+					if _, err := w.s.Report(w.ctx, w.now, queue.Report{Record: w.came(fmt.Sprint("many ", g, i), 0)}); err != nil {
+						w.Error(err)
+					}
+				}
+			})
 		}
+		all.Wait()
 		_, kept = w.letterOf(second)
 		equal(w, "kept when there are too many", kept, false)
 		list, err := w.s.Reports(w.ctx, 0, 2*feedback.MaxLetters)
