@@ -394,6 +394,22 @@ var reportClauses = []clause{
 		w.wantErr(err, mail.ErrNotFound)
 		w.cameBack(queue.EffectGone, w.complaintOf(work))
 	}},
+	{"an erased recipient does not come back with a letter, though the content is still needed for another", func(w *world) {
+		w.keeps(30, 30)
+		works := w.send(w.letter("ada@one.test", "bob@one.test"))
+		for _, work := range works {
+			w.goes(work)
+		}
+		w.settle(w.delivered(works[0]), w.deferred(works[1], w.now.Add(day)))
+		w.order("ada@one.test", false)
+		w.erase()
+		w.hasContent(works[0].Message.ID, true)
+		late := w.came("Final-Recipient: rfc822;ada@one.test\r\n", works[0].Message.Row)
+		w.keepBack(late)
+		text, kept := w.letterOf(late)
+		equal(w, "letter", text, "")
+		equal(w, "its record", kept, true)
+	}},
 	{"a letter is copied as it came, whatever is in it", func(w *world) {
 		all := make([]byte, feedback.LetterKept)
 		for i := range all {
