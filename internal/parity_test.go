@@ -162,7 +162,7 @@ func openDoors(t *testing.T) *openedDoors {
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(l, false) }()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		server.Shutdown(ctx)
 		<-ended
@@ -231,7 +231,7 @@ func (d *openedDoors) talk(t *testing.T, text string) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	r := bufio.NewReader(c)
 	expect := func(code string) {
 		t.Helper()

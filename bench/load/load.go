@@ -28,6 +28,9 @@ type Load struct {
 	Suffix      string        // behind it
 	First       int           // the number of the first message
 	Every       time.Duration // one message each so long however fast they are answered; 0 = one after another
+	// Patient has a message that is refused with 503, as by a server whose machine stood still, sent again
+	// on another connection.
+	Patient bool
 	// Answered, when set, is called for each 202, by the connections' goroutines.
 	Answered func(number int, at time.Time)
 }
@@ -81,26 +84,49 @@ func (l *Load) Send(ctx context.Context) (*Answers, error) {
 	return gather(parts, time.Since(start)), errors.Join(errs...)
 }
 
+// refused is how long a patient connection waits after a 503.
+const refused = 200 * time.Millisecond
+
+// none is the number of no message.
+const none = -1
+
 func (l *Load) connection(ctx context.Context, next *atomic.Int64, start time.Time, got *Answers) error {
+	got.Refused = map[int]int{}
+	got.Latencies = make([]time.Duration, 0, l.Messages/l.Connections+16)
+	for owed := none; ; {
+		var err error
+		if owed, err = l.talk(ctx, next, start, got, owed); err != nil || owed == none {
+			return err
+		}
+		if !sleepUntil(ctx, time.Now().Add(refused)) {
+			return ctx.Err()
+		}
+	}
+}
+
+// talk sends over one connection until all is sent, or one of a patient load is refused: that one is
+// owed, and first on the next.
+func (l *Load) talk(ctx context.Context, next *atomic.Int64, start time.Time, got *Answers, owed int) (int, error) {
 	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", l.Addr)
 	if err != nil {
-		return fmt.Errorf("connect to the API: %w", err)
+		return none, fmt.Errorf("connect to the API: %w", err)
 	}
 	defer c.Close()
 	defer context.AfterFunc(ctx, func() { _ = c.Close() })()
-	got.Refused = map[int]int{}
-	got.Latencies = make([]time.Duration, 0, l.Messages/l.Connections+16)
 	head := l.head()
 	var out []byte
 	in := make([]byte, 16<<10)
 	for {
-		n := int(next.Add(1)) - 1
+		n := owed
+		if owed = none; n == none {
+			n = int(next.Add(1)) - 1
+		}
 		if n >= l.Messages {
-			return nil
+			return none, nil
 		}
 		if l.Every > 0 {
 			if !sleepUntil(ctx, start.Add(time.Duration(n)*l.Every)) {
-				return ctx.Err()
+				return none, ctx.Err()
 			}
 		}
 		out = append(out[:0], head...)
@@ -109,13 +135,16 @@ func (l *Load) connection(ctx context.Context, next *atomic.Int64, start time.Ti
 		out = append(out, l.Suffix...)
 		began := time.Now()
 		if _, err := c.Write(out); err != nil {
-			return fmt.Errorf("write a request: %w", err)
+			return none, fmt.Errorf("write a request: %w", err)
 		}
 		status, body, err := readAnswer(c, in)
 		if err != nil {
-			return fmt.Errorf("read an answer: %w", err)
+			return none, fmt.Errorf("read an answer: %w", err)
 		}
 		now := time.Now()
+		if status == 503 && l.Patient {
+			return n, nil
+		}
 		if status != 202 {
 			got.Refused[status]++
 			got.Example = string(body)

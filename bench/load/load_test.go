@@ -47,6 +47,41 @@ func TestTheLoadSendsEachNumberOnceAndCountsRefusals(t *testing.T) {
 	}
 }
 
+func TestAPatientLoadSendsARefusedMessageAgain(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	seen := map[string]int{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		mu.Lock()
+		seen[string(body)]++
+		first := seen[string(body)] == 1
+		mu.Unlock()
+		if first && strings.HasSuffix(string(body), "7b") {
+			w.Header().Set("Connection", "close")
+			http.Error(w, "not now", http.StatusServiceUnavailable)
+			return
+		}
+		w.WriteHeader(http.StatusAccepted)
+		fmt.Fprint(w, "x")
+	}))
+	defer server.Close()
+	l := &load.Load{Addr: server.Listener.Addr().String(), Key: "k", Connections: 4, Messages: 40, Prefix: "a", Suffix: "b", Patient: true}
+	got, err := l.Send(t.Context())
+	if err != nil || got.Err() != nil || got.Accepted != 40 {
+		t.Fatalf("accepted %d, %v, %v", got.Accepted, err, got.Err())
+	}
+	for n := range 40 {
+		want := 1
+		if n%10 == 7 {
+			want = 2
+		}
+		if body := fmt.Sprintf("a%09db", n); seen[body] != want {
+			t.Errorf("%s was sent %d times, want %d", body, seen[body], want)
+		}
+	}
+}
+
 func TestQuantilesOfFewValues(t *testing.T) {
 	t.Parallel()
 	if load.Quantile(nil, 0.5) != 0 {

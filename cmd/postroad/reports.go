@@ -4,7 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/postroad/postroad/internal/app"
 )
@@ -99,18 +102,20 @@ func joined(words ...string) string {
 	return out
 }
 
-// printLetter writes a stranger's mail without what a terminal would act upon.
+// printLetter writes a stranger's mail without what a terminal would act upon: control
+// characters of both kinds (ECMA-48), what turns the direction of text, bytes of no UTF-8.
 func printLetter(w io.Writer, letter []byte) error {
-	out := make([]byte, 0, len(letter))
-	for _, c := range letter {
+	text := strings.Map(func(r rune) rune {
 		switch {
-		case c == '\r':
-		case c < ' ' && c != '\n' && c != '\t' || c == 0x7f:
-			out = append(out, '?')
-		default:
-			out = append(out, c)
+		case r == '\r':
+			return -1
+		case r == '\n' || r == '\t':
+			return r
+		case r == utf8.RuneError || unicode.IsControl(r) || unicode.Is(unicode.Cf, r):
+			return '?'
 		}
-	}
-	_, err := w.Write(append(out, '\n'))
+		return r
+	}, string(letter))
+	_, err := io.WriteString(w, text+"\n")
 	return err
 }

@@ -13,7 +13,7 @@ type serveCommand struct {
 	Migrate bool `negatable:"" default:"true" help:"Bring the database's schema up to this version at start."`
 }
 
-// Run serves until a signal. The first SIGINT or SIGTERM stops softly: what is on the
+// Run serves until a signal. The first SIGINT, SIGTERM or SIGHUP stops softly: what is on the
 // wire is finished. The second cuts.
 func (c serveCommand) Run(s *surroundings) error {
 	set, err := s.settings()
@@ -21,7 +21,7 @@ func (c serveCommand) Run(s *surroundings) error {
 		return err
 	}
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
 	soft, stop := context.WithCancel(s.ctx)
 	hard, kill := context.WithCancel(context.WithoutCancel(s.ctx))

@@ -158,6 +158,7 @@ func (m *measured) collectReports(count func(*prometheus.Desc, int64, ...string)
 	count(descInboundAll, s.Refused, "refused")
 	count(descInbound, s.Accepted, "accepted")
 	count(descInbound, s.Deferred, "deferred")
+	count(descInbound, s.Rejected, "rejected")
 	count(descInbound, s.Unwelcome, "stranger")
 	count(descSMTPPanics, m.smtp().Panics+s.Panics)
 }

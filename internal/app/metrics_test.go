@@ -43,8 +43,10 @@ func newMeasured() *measured {
 		pressure: func(time.Time) submit.PressureStats {
 			return submit.PressureStats{Room: submit.Room{DiskBytes: 512, DiskFiles: -1}, Reason: "memory", Refused: map[string]int64{"memory": 3, "disk": 0}}
 		},
-		smtp:    func() smtpd.Stats { return smtpd.Stats{Connected: 3, Accepted: 5, WrongKeys: 2, Panics: 1} },
-		inbound: func() smtpd.Stats { return smtpd.Stats{Connected: 2, Accepted: 6, Unwelcome: 4, Panics: 1} },
+		smtp: func() smtpd.Stats { return smtpd.Stats{Connected: 3, Accepted: 5, WrongKeys: 2, Panics: 1} },
+		inbound: func() smtpd.Stats {
+			return smtpd.Stats{Connected: 2, Accepted: 6, Rejected: 3, Unwelcome: 4, Panics: 1}
+		},
 		reports: func() map[report.Count]int64 { return map[report.Count]int64{{Kind: "bounce", Result: "recorded"}: 8} },
 		depth: func(context.Context) ([]queue.Depth, error) {
 			return []queue.Depth{{Tier: mail.Bulk, Wait: mail.WaitLaneFull, Count: 200000, Oldest: now.Add(-time.Minute)}, {Tier: mail.Normal, Count: 5}}, nil
@@ -57,7 +59,7 @@ func TestTheNumbersOfThePartsAreShownUnderTheirNames(t *testing.T) {
 	text := scrape(t, newMeasured())
 	for _, line := range []string{
 		`postroad_reports_total{kind="bounce",result="recorded"} 8`, `postroad_inbound_letters_total{outcome="accepted"} 6`,
-		`postroad_inbound_letters_total{outcome="stranger"} 4`, `postroad_inbound_connections 2`, `postroad_smtp_panics_total 2`,
+		`postroad_inbound_letters_total{outcome="rejected"} 3`, `postroad_inbound_letters_total{outcome="stranger"} 4`, `postroad_inbound_connections 2`, `postroad_smtp_panics_total 2`,
 		`postroad_attempts_total{outcome="delivered"} 7`, `postroad_attempts_total{outcome="uncertain"} 1`,
 		`postroad_http_requests_total{status="2xx"} 9`, `postroad_idempotency_replays_total 4`, `postroad_queue_held 3`,
 		`postroad_http_concurrency_limited_total 2`, `postroad_http_pressed_total 5`, `postroad_intake_refused_total{short="memory"} 3`,

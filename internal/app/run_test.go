@@ -74,7 +74,7 @@ func start(t *testing.T, s *config.Settings) *running {
 			t.Logf("log:\n%s", log)
 		}
 	})
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		if m := consoleLine.FindStringSubmatch(r.out.String()); m != nil {
 			r.url = m[1]
 			return r
@@ -97,7 +97,7 @@ func (r *running) stop() error {
 	select {
 	case err := <-r.ended:
 		return err
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		r.t.Fatal("does not stop")
 		return nil
 	}

@@ -45,6 +45,20 @@ func (s *Service) Find(ctx context.Context, owner mail.Owner, ref string) (*Reco
 	return s.kept(s.store.MessageByRFCID(ctx, owner, rfc))
 }
 
+// FindAll gives many by their ids, in no order; those the owner does not have are left out.
+func (s *Service) FindAll(ctx context.Context, owner mail.Owner, ids []mail.ID) ([]Record, error) {
+	records, err := s.store.MessagesByID(ctx, owner, ids)
+	for i := range records {
+		_, _ = s.kept(&records[i], err)
+	}
+	return records, err
+}
+
+// AttemptsOf are the tries of many of an owner's messages, by their rows, oldest first.
+func (s *Service) AttemptsOf(ctx context.Context, owner mail.Owner, messages []int64) (map[int64][]AttemptOf, error) {
+	return s.store.AttemptsOf(ctx, owner, messages)
+}
+
 // kept says of a record whether its content is still given.
 func (s *Service) kept(r *Record, err error) (*Record, error) {
 	if err == nil && s.over(r) {

@@ -16,9 +16,15 @@ type Store interface {
 	// deadline passes it gives what it has, with whole false.
 	Count(ctx context.Context, q Query, most int) (n int, whole bool, err error)
 	Message(ctx context.Context, owner mail.Owner, id mail.ID) (*Record, error)
+	// MessagesByID finds many by their ids, in no order: those the owner does not have are
+	// left out. It costs as many reads as one.
+	MessagesByID(ctx context.Context, owner mail.Owner, ids []mail.ID) ([]Record, error)
 	MessageByRFCID(ctx context.Context, owner mail.Owner, rfcID string) (*Record, error)
 	Events(ctx context.Context, owner mail.Owner, message int64) ([]mail.Event, error)
 	Attempts(ctx context.Context, owner mail.Owner, message int64) ([]AttemptOf, error)
+	// AttemptsOf gives those of many messages by their rows, each as Attempts does; messages
+	// the owner does not have are left out. It costs as many reads as one.
+	AttemptsOf(ctx context.Context, owner mail.Owner, messages []int64) (map[int64][]AttemptOf, error)
 	Content(ctx context.Context, message int64) (mail.Content, error)
 	// OpenFile opens a hosted file, expired or not; mail.ErrNotFound when it is gone.
 	OpenFile(ctx context.Context, id mail.ID) (mail.File, io.ReadSeekCloser, error)

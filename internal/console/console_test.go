@@ -180,3 +180,25 @@ func luminance(colour string) (l float64) {
 	}
 	return l
 }
+
+// Whatever a text says, the page has no way to take it for HTML: it never asks for that, and the
+// frame with a mail's own HTML may do nothing.
+func TestThePageMakesNoHTMLOfTexts(t *testing.T) {
+	t.Parallel()
+	script, err := os.ReadFile("page/console.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, way := range []string{"innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "DOMParser", "createContextualFragment", "setHTML", "eval(", "new Function", "javascript:"} {
+		if strings.Contains(string(script), way) {
+			t.Errorf("the page's script has %s", way)
+		}
+	}
+	frames, bare := strings.Count(string(script), `node("iframe"`), strings.Count(string(script), `node("iframe", { sandbox: ""`)
+	if frames != 1 || bare != 1 || strings.Count(string(script), "srcdoc") != 1 {
+		t.Errorf("%d frames, %d of them may do nothing", frames, bare)
+	}
+	if !strings.Contains(console.Policy, "script-src 'self';") || strings.Contains(console.Policy, "unsafe") {
+		t.Errorf("the policy is %s", console.Policy)
+	}
+}

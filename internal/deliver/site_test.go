@@ -33,8 +33,28 @@ type site struct {
 	carrier *deliver.Carrier
 }
 
-// second is every time-out of the tests: short, and long enough for a busy machine.
-const second = time.Second
+// second is the time-out of the one step at which a script is silent; all others have patience, which
+// no machine stalls for.
+const (
+	second   = time.Second
+	patience = time.Minute
+)
+
+// timeouts are short for what a script does not do in time, and only for that.
+func timeouts(scripts []string) smtp.Timeouts {
+	t := smtp.Timeouts{Connect: patience, Banner: patience, Command: patience, DataInit: patience, DataBlock: patience, DataDone: patience}
+	for _, script := range scripts {
+		switch {
+		case script == "slowbanner", strings.Contains(script, "on connect: sleep"), strings.Contains(script, "on connect: drip 200ms"):
+			t.Banner = second
+		case strings.Contains(script, "on content: sleep"):
+			t.DataBlock = second
+		case strings.Contains(script, "on dot: sleep"):
+			t.DataDone = second
+		}
+	}
+	return t
+}
 
 // nobody is the script of a host whose address refuses connections.
 const nobody = "nobody"
@@ -58,7 +78,7 @@ func newSite(t *testing.T, change func(*deliver.Options), scripts ...string) *si
 	}
 	s.o = deliver.Options{
 		Hostname: "out.sender.test", Port: s.port, Begin: s.begin, Resolver: s.names,
-		Timeouts: smtp.Timeouts{Connect: second, Banner: second, Command: second, DataInit: second, DataBlock: second, DataDone: second},
+		Timeouts: timeouts(scripts),
 	}
 	if change != nil {
 		change(&s.o)

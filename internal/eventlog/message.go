@@ -172,7 +172,7 @@ type (
 		Diagnostic string `json:"diagnostic"`
 	}
 	bounceData struct {
-		Type     string      `json:"type" doc:"hard, or soft: the attempts are used up."`
+		Type     string      `json:"type" doc:"hard, or soft: the attempts are used up, or a report tells of trouble that passes."`
 		Reason   string      `json:"reason" doc:"rejected, retries_exhausted or report."`
 		Class    *string     `json:"class"`
 		Attempts int         `json:"attempts"`

@@ -17,6 +17,12 @@ import (
 	"github.com/postroad/postroad/internal/store/sqlite"
 )
 
+// patience bounds a whole test; a wait that nobody ends takes for ever, which is longer.
+const (
+	patience = 2 * time.Minute
+	forEver  = time.Hour
+)
+
 // bench is a service over a real store; each suppression entered is one event.
 type bench struct {
 	*testing.T
@@ -29,7 +35,7 @@ type bench struct {
 
 func newBench(t *testing.T, o eventlog.Options) *bench {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	store, err := sqlite.Open(sqlite.Options{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
@@ -143,17 +149,15 @@ func TestAPageWaitsForWhatCommits(t *testing.T) {
 	if err != nil || len(p.Items) != 2 || p.More {
 		t.Fatalf("%d items, more %v, %v", len(p.Items), p.More, err)
 	}
-	began := time.Now()
 	go func() {
-		time.Sleep(50 * time.Millisecond)
+		for b.service.Readers() == 0 {
+			time.Sleep(time.Millisecond)
+		}
 		b.enter(3)
 	}()
-	p, err = b.service.Read(b.ctx, b.reading(p.Next, 10), 20*time.Second)
+	p, err = b.service.Read(b.ctx, b.reading(p.Next, 10), forEver)
 	if err != nil || len(p.Items) == 0 || address(t, p.Items[0]) != "a2@example.com" {
 		t.Fatalf("%+v, %v", p, err)
-	}
-	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("it took %s", took)
 	}
 }
 
@@ -335,19 +339,15 @@ func TestAStopEndsReadersAtOnce(t *testing.T) {
 		}
 	})
 	wg.Go(func() {
-		if p, err := b.service.Read(b.ctx, b.reading(0, 10), 20*time.Second); err != nil || len(p.Items) > 0 {
+		if p, err := b.service.Read(b.ctx, b.reading(0, 10), forEver); err != nil || len(p.Items) > 0 {
 			t.Errorf("a long poll: %v, %v", p, err)
 		}
 	})
 	for b.service.Readers() < 2 {
 		time.Sleep(time.Millisecond)
 	}
-	began := time.Now()
 	b.service.Stop()
-	wg.Wait()
-	if took := time.Since(began); took > 10*time.Second {
-		t.Errorf("it took %s", took)
-	}
+	wg.Wait() // one that did not end gets no ErrStopping, but the end of patience
 	if _, _, err := b.service.Follow(b.ctx, b.reading(0, 0)); !errors.Is(err, eventlog.ErrStopping) {
 		t.Errorf("one that comes later: %v", err)
 	}

@@ -27,7 +27,7 @@ type Record struct {
 	Row    int64
 	At     time.Time
 	Kind   Kind
-	Digest [32]byte // of the mail: the same one again changes nothing
+	Digest [32]byte // of the mail and the token that proves it: the same ones again change nothing
 	Size   int64    // of the mail
 
 	Message   int64      // row; 0: it is about none of ours

@@ -17,6 +17,8 @@ type Store interface {
 	AddSuppression(ctx context.Context, s mail.Suppression, once *mail.Once, answer func(s mail.Suppression, created bool) mail.Answer) (got mail.Suppression, created bool, err error)
 	Suppressions(ctx context.Context, q Query) ([]mail.Suppression, error)
 	Suppression(ctx context.Context, owner mail.Owner, id mail.ID) (mail.Suppression, error)
+	// SuppressionsByID gives many, in no order; those the owner does not have are left out.
+	SuppressionsByID(ctx context.Context, owner mail.Owner, ids []mail.ID) ([]mail.Suppression, error)
 	// SuppressionsOf gives all of an address, weightiest first.
 	SuppressionsOf(ctx context.Context, owner mail.Owner, address string) ([]mail.Suppression, error)
 	// DeleteSuppression removes one with its event suppression.deleted; it goes on as a Past.

@@ -41,6 +41,9 @@ type Options struct {
 	// 0 = 128 MB. Who finds no room within PatienceForRoom is told 503 overloaded.
 	MaxMemory       int64
 	PatienceForRoom time.Duration
+	// PatienceForTwin is how long a twin waits for the first before it is told
+	// idempotency_in_progress; 0 = 2 s.
+	PatienceForTwin time.Duration
 }
 
 // Door is what the dialects share.
@@ -102,9 +105,12 @@ func New(o Options) *Door {
 	if o.PatienceForRoom == 0 {
 		o.PatienceForRoom = 2 * time.Second
 	}
+	if o.PatienceForTwin == 0 {
+		o.PatienceForTwin = 2 * time.Second
+	}
 	publicURL := strings.TrimSuffix(o.PublicURL, "/")
 	return &Door{sessions: o.Sessions, pressure: o.Pressure, origins: newOrigins(publicURL), secure: strings.HasPrefix(publicURL, "https://"), access: o.Access, limits: o.Limits, memory: o.Memory, publicURL: publicURL, now: o.Now, log: o.Log,
-		maxBody: o.MaxBody, gate: newGate(max(o.MaxMemory, o.MaxBody), o.PatienceForRoom), inflight: inflight{open: map[onceID]chan struct{}{}}}
+		maxBody: o.MaxBody, gate: newGate(max(o.MaxMemory, o.MaxBody), o.PatienceForRoom), inflight: inflight{patience: o.PatienceForTwin, open: map[onceID]chan struct{}{}}}
 }
 
 // Stats tells what was counted.

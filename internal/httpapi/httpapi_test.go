@@ -75,7 +75,11 @@ type door struct {
 	mu     sync.Mutex
 	worked int
 	slow   time.Duration
+	hold   chan struct{} // work tells it that it began, and waits for it; nil: it does not
 }
+
+// patience bounds what a slow machine must not end: who waits longer waits for ever.
+const patience = time.Minute
 
 func newDoor(t *testing.T, perMinute int, o httpapi.Options) *door {
 	t.Helper()
@@ -118,6 +122,10 @@ func (d *door) work(c *httpapi.Call) {
 		return
 	}
 	time.Sleep(d.slow)
+	if d.hold != nil {
+		d.hold <- struct{}{}
+		<-d.hold
+	}
 	d.mu.Lock()
 	d.worked++
 	made := strconv.Itoa(d.worked)
@@ -406,7 +414,7 @@ func TestAReplayIsTheFirstAnswerAndCostsNothing(t *testing.T) {
 
 func TestAHundredTwinsAreOne(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, 10, httpapi.Options{})
+	d := newDoor(t, 10, httpapi.Options{PatienceForTwin: patience})
 	d.slow = 20 * time.Millisecond
 	bodies := make([]string, 100)
 	var all sync.WaitGroup
@@ -429,15 +437,16 @@ func TestAHundredTwinsAreOne(t *testing.T) {
 
 func TestATwinThatWaitsTooLongIsToldSo(t *testing.T) {
 	t.Parallel()
-	d := newDoor(t, 10, httpapi.Options{})
-	d.slow = 2300 * time.Millisecond
+	d := newDoor(t, 10, httpapi.Options{PatienceForTwin: 50 * time.Millisecond})
+	d.hold = make(chan struct{})
 	done := make(chan int)
 	go func() { done <- d.ask("POST", "/v1/things", "sender", `1`, "Idempotency-Key: k").Code }()
-	time.Sleep(50 * time.Millisecond)
+	<-d.hold // the first is being worked on
 	w := d.ask("POST", "/v1/things", "sender", `1`, "Idempotency-Key: k")
 	if w.Code != 409 || code(t, w) != "idempotency_in_progress" || w.Header().Get("Retry-After") != "1" || w.Header().Get("X-Should-Retry") != "true" {
 		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
 	}
+	d.hold <- struct{}{}
 	if got := <-done; got != 202 {
 		t.Errorf("the first: %d", got)
 	}
@@ -450,7 +459,7 @@ func TestABodyTooLargeIsRefusedUnread(t *testing.T) {
 	s.Config = d.Server(d)
 	s.Start()
 	defer s.Close()
-	client := &http.Client{Transport: &http.Transport{ExpectContinueTimeout: 5 * time.Second}}
+	client := &http.Client{Transport: &http.Transport{ExpectContinueTimeout: patience}}
 	for _, expect := range []string{"", "100-continue"} { // who waits for leave, and who just sends
 		r, _ := http.NewRequest("POST", s.URL+"/v1/echo", io.LimitReader(endless{}, 1<<30))
 		r.ContentLength = 1 << 30

@@ -18,10 +18,7 @@ import (
 const (
 	// OnceTime is how long an answer is kept under its key.
 	OnceTime = 24 * time.Hour
-	// twinPatience is how long a twin waits for the first before it is told
-	// idempotency_in_progress.
-	twinPatience = 2 * time.Second
-	maxKey       = 256
+	maxKey   = 256
 )
 
 // Keys gathers the idempotency keys of one request, wherever they stand.
@@ -86,12 +83,13 @@ type onceID struct {
 // inflight lets twins in this process wait for one another instead of doing the work
 // twice. Twins on two nodes meet in the store's unique index.
 type inflight struct {
-	mu   sync.Mutex
-	open map[onceID]chan struct{}
+	patience time.Duration // of a twin
+	mu       sync.Mutex
+	open     map[onceID]chan struct{}
 }
 
 // enter waits until no other request of this key is being worked on; false when that
-// took longer than twinPatience or the caller went away.
+// took longer than its patience or the caller went away.
 func (f *inflight) enter(ctx context.Context, id onceID) (waited time.Duration, ok bool) {
 	var began time.Time
 	var patience <-chan time.Time
@@ -109,7 +107,7 @@ func (f *inflight) enter(ctx context.Context, id onceID) (waited time.Duration, 
 		f.mu.Unlock()
 		if patience == nil {
 			began = time.Now()
-			timer := time.NewTimer(twinPatience)
+			timer := time.NewTimer(f.patience)
 			defer timer.Stop()
 			patience = timer.C
 		}

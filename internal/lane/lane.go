@@ -21,16 +21,15 @@ type lane struct {
 
 	mu       sync.Mutex
 	limits   Limits
-	tiers    [mail.Tiers]fifo
-	passed   int                   // picks in a row that left less urgent mail waiting
-	depth    int                   // jobs a tier holds now: less than limits.Depth in a lane that does not move
-	closed   [mail.Tiers]time.Time // a tier just given back takes nothing until then, or until the lane moves
-	wanted   [mail.Tiers]bool      // somebody was told that the tier has no room
-	workers  int                   // started and not ended
-	busy     int                   // of them, carrying a job
-	bulkBusy int                   // of those, a bulk one
-	idle     []*worker             // the one idle for the shortest time last, so that others may end
-	dead     bool                  // forgotten: offer elsewhere
+	tiers    [mail.Tiers]tier
+	moved    [mail.Tiers]bool // a project that waits for room has half of its share free again
+	passed   int              // picks in a row that left less urgent mail waiting
+	depth    int              // jobs a tier holds now: less than limits.Depth in a lane that does not move
+	workers  int              // started and not ended
+	busy     int              // of them, carrying a job
+	bulkBusy int              // of those, a bulk one
+	idle     []*worker        // the one idle for the shortest time last, so that others may end
+	dead     bool             // forgotten: offer elsewhere
 }
 
 // offer takes a job in; false without an error means that the lane is forgotten.
@@ -45,8 +44,8 @@ func (l *lane) offer(job *Job) (bool, error) {
 	if l.dead {
 		return false, nil
 	}
-	if l.tiers[job.Tier].count >= 2*l.depth {
-		l.wanted[job.Tier] = true
+	if t := &l.tiers[job.Tier]; t.count >= 2*l.depth {
+		t.want(t.line(job.Message.Owner.Project))
 		return false, ErrFull
 	}
 	l.tiers[job.Tier].push(job)
@@ -79,18 +78,31 @@ func (l *lane) wakeOne() {
 // forBulk is how many slots bulk may take.
 func (l *lane) forBulk() int { return l.limits.Connections - l.limits.Reserved }
 
-func (l *lane) room(tier mail.Tier) int {
+// space is the room there is for a project, and the note that it is wanted where there is
+// none.
+func (l *lane) space(tier mail.Tier, project int64) Space {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	room := l.m.usable(l.depth, l.limits) - l.tiers[tier].count
-	if !l.closed[tier].IsZero() {
-		room = 0
+	t := &l.tiers[tier]
+	own, usable := t.lines[project], l.m.usable(l.depth, l.limits)
+	s := Space{Free: usable - t.count, Share: min(l.share(), usable+usable/2-t.count)}
+	if own != nil {
+		s.Share -= own.count
+		if !own.closed.IsZero() {
+			s = Space{}
+		}
 	}
-	if room <= 0 {
-		l.wanted[tier] = true
-		return 0
+	if s.Room() <= 0 {
+		t.want(t.line(project))
+		return Space{}
 	}
-	return room
+	return s
+}
+
+// share is how many jobs of a tier a project may have waiting however many others have.
+func (l *lane) share() int {
+	usable := l.m.usable(l.depth, l.limits)
+	return max(usable/shareOf, min(l.limits.Connections, usable))
 }
 
 // pick takes out the job that goes next, nil when there is none for this slot.
@@ -118,10 +130,12 @@ func (l *lane) pick() *Job {
 	default:
 		l.passed++
 	}
-	l.closed[first] = time.Time{}
-	job := l.tiers[first].pop()
+	job, own := l.tiers[first].pop()
 	if l.tiers[first].count == 0 && l.depth < l.limits.Depth {
 		l.depth = min(2*l.depth, l.limits.Depth)
+	}
+	if own.wanted && own.count <= l.share()/2 {
+		l.moved[first] = true
 	}
 	return job
 }
@@ -131,24 +145,25 @@ func (l *lane) tellSoon(tier mail.Tier) {
 	if l.m.o.Soon == nil {
 		return
 	}
-	for job := l.tiers[tier].next(2 * l.busy); job != nil; job = l.tiers[tier].next(2 * l.busy) {
-		l.m.o.Soon(job)
-	}
+	l.tiers[tier].soon(2*l.busy, l.m.o.Soon)
 }
 
-// roomAgain tells whether whoever was told of no room is to be told of room: once
-// half of the tier's depth is free, so that it comes for many and not for one.
+// roomAgain tells whether whoever was told of no room is to be told of room: once half of
+// the tier's depth is free, or of a project's share of it, so that it comes for many and not
+// for one.
 func (l *lane) roomAgain() (again bool) {
-	for t := range l.tiers {
-		if l.wanted[t] && l.closed[t].IsZero() && l.tiers[t].count <= l.m.usable(l.depth, l.limits)/2 {
-			l.wanted[t], again = false, true
+	for i := range l.tiers {
+		t := &l.tiers[i]
+		if t.asked && (l.moved[i] || t.count <= l.m.usable(l.depth, l.limits)/2) {
+			again = t.told() || again
 		}
+		l.moved[i] = false
 	}
 	return again
 }
 
-// sweep takes new limits and empties the tiers whose oldest job waited too long: all of
-// a tier, since the store keeps the order but would put what is given back alone behind
+// sweep takes new limits and gives up the lines whose oldest job waited too long: all of a
+// project's, since the store keeps their order but would put what is given back alone behind
 // what is kept here.
 func (l *lane) sweep(now time.Time, limits Limits) (back []*Job) {
 	l.mu.Lock()
@@ -156,18 +171,22 @@ func (l *lane) sweep(now time.Time, limits Limits) (back []*Job) {
 		l.depth = limits.Depth
 	}
 	l.limits = limits
-	for t := range l.tiers {
-		head := l.tiers[t].head()
-		if head == nil || now.Sub(head.Offered) < l.m.o.MaxWait {
-			continue
+	for i := range l.tiers {
+		t := &l.tiers[i]
+		var given []*line
+		if back, given = t.giveUp(now.Add(-l.m.o.MaxWait), back); given != nil {
+			l.depth = max(l.depth/2, min(l.limits.Connections, l.limits.Depth))
 		}
-		back = l.tiers[t].drain(back)
-		l.depth = max(l.depth/2, min(l.limits.Connections, l.limits.Depth))
-		l.closed[t] = now.Add(l.m.o.MaxWait / 2)
-		l.wanted[t] = true
+		for _, own := range given {
+			t.close(own, now.Add(l.m.o.MaxWait/2))
+			t.want(own)
+		}
+		t.reopen(now)
 	}
-	l.reopen(now)
 	tell := l.roomAgain()
+	for i := range l.tiers {
+		l.tiers[i].tidy()
+	}
 	l.mu.Unlock()
 	if tell {
 		l.tellRoom()
@@ -175,11 +194,13 @@ func (l *lane) sweep(now time.Time, limits Limits) (back []*Job) {
 	return back
 }
 
-// reopen ends the rest of tiers that were given back.
-func (l *lane) reopen(now time.Time) {
-	for t, until := range l.closed {
-		if !now.Before(until) {
-			l.closed[t] = time.Time{}
+// reopenAll ends the rest of what was given back: the lane has nothing to do.
+func (l *lane) reopenAll() {
+	for i := range l.tiers {
+		if t := &l.tiers[i]; t.shut > 0 {
+			for _, own := range t.lines {
+				t.open(own)
+			}
 		}
 	}
 }
@@ -194,8 +215,11 @@ func (l *lane) tellRoom() {
 func (l *lane) empty() (jobs []*Job) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for t := range l.tiers {
-		jobs = l.tiers[t].drain(jobs)
+	for i := range l.tiers {
+		for t := &l.tiers[i]; t.first != nil; {
+			job, _ := t.pop()
+			jobs = append(jobs, job)
+		}
 	}
 	return jobs
 }
@@ -207,8 +231,8 @@ func (l *lane) forget() bool {
 	if l.workers > 0 {
 		return false
 	}
-	for t := range l.tiers {
-		if l.tiers[t].count > 0 || l.wanted[t] || !l.closed[t].IsZero() {
+	for i := range l.tiers {
+		if t := &l.tiers[i]; t.count > 0 || t.asked || t.shut > 0 {
 			return false
 		}
 	}
@@ -222,8 +246,8 @@ func (l *lane) stats() LaneStats {
 	s := LaneStats{Key: l.key, Sessions: l.workers, Busy: l.busy, Limit: l.limits.Connections}
 	for t := range l.tiers {
 		s.Waiting[t] = l.tiers[t].count
-		if head := l.tiers[t].head(); head != nil && (s.Oldest.IsZero() || head.Offered.Before(s.Oldest)) {
-			s.Oldest = head.Offered
+		if at := l.tiers[t].oldest(); !at.IsZero() && (s.Oldest.IsZero() || at.Before(s.Oldest)) {
+			s.Oldest = at
 		}
 	}
 	return s

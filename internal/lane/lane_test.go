@@ -212,7 +212,7 @@ func TestAFullLaneSaysSoAndTellsWhenThereIsRoom(t *testing.T) {
 		r.carry = func(context.Context, <-chan struct{}, *lane.Job) mail.Outcome { <-gate; return mail.OutcomeDelivered }
 		r.running(t, func() {
 			key := lane.KeyOf(there)
-			if room := r.Room(key, mail.Normal); room != 4 {
+			if room := r.Room(key, mail.Normal, 0); room != 4 {
 				t.Errorf("room of a lane that is not there: %d", room)
 			}
 			r.offer(t, job("on the wire", mail.Normal))
@@ -220,10 +220,10 @@ func TestAFullLaneSaysSoAndTellsWhenThereIsRoom(t *testing.T) {
 			for range 4 {
 				r.offer(t, job("waits", mail.Normal))
 			}
-			if room := r.Room(key, mail.Normal); room != 0 {
+			if room := r.Room(key, mail.Normal, 0); room != 0 {
 				t.Errorf("room of a full lane: %d", room)
 			}
-			if room := r.Room(key, mail.Urgent); room != 4 {
+			if room := r.Room(key, mail.Urgent, 0); room != 4 {
 				t.Errorf("room of another tier: %d", room)
 			}
 			for range 4 { // the slack
@@ -276,14 +276,14 @@ func TestWhatWaitedTooLongIsGivenBackInOrderAndTheLaneRests(t *testing.T) {
 					t.Errorf("%s came back as %v, %v", d.subject, d.attempt.Outcome, d.attempt.Wait)
 				}
 			}
-			if room := r.Room(key, mail.Normal); room != 0 {
+			if room := r.Room(key, mail.Normal, 0); room != 0 {
 				t.Errorf("room while it rests: %d", room)
 			}
 			pass(20 * time.Second)
 			if len(r.told()) != 1 {
 				t.Errorf("told of room %d times after the rest", len(r.told()))
 			}
-			if room := r.Room(key, mail.Normal); room != 50 {
+			if room := r.Room(key, mail.Normal, 0); room != 50 {
 				t.Errorf("room after the rest: %d, want half", room)
 			}
 		})
@@ -446,7 +446,12 @@ func TestEveryJobComesBackOnce(t *testing.T) {
 			}
 		})
 	}
-	time.AfterFunc(15*time.Millisecond, stop)
+	go func() { // in the middle of it, however slow the machine is
+		for taken.Load() < 2000 && ctx.Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		stop()
+	}()
 	offering.Wait()
 	stop()
 	<-ended

@@ -76,7 +76,7 @@ func KeyOf(r *route.Route) Key { return Key{Source: r.Source.Name, Site: r.Site}
 // Offer puts a job into the lane of its route. When it is nil, the job comes back through
 // Options.Done; ErrFull and ErrStopped leave it with the caller. A lane takes up to twice
 // its depth, so that what asked [Manager.Room] a moment ago is not turned away because
-// others asked too.
+// others asked too, and that a project finds its share though others have filled it.
 func (m *Manager) Offer(job *Job) error {
 	key := KeyOf(job.Route)
 	job.Offered = m.o.Now()
@@ -101,19 +101,33 @@ func (m *Manager) Tighten(on bool) {
 	}
 }
 
-// Room tells how many more jobs of a tier the lane takes now.
-func (m *Manager) Room(key Key, tier mail.Tier) int {
+// Space is the room a lane has for a project's jobs of a tier. Both counts may be negative.
+type Space struct {
+	Free  int // for whoever comes
+	Share int // for this project, though others have filled the lane
+}
+
+// Room is how many more jobs there is room for.
+func (s Space) Room() int { return max(s.Free, s.Share, 0) }
+
+// Space tells how much room the lane has for a project now.
+func (m *Manager) Space(key Key, tier mail.Tier, project int64) Space {
 	m.mu.RLock()
 	l, stopped := m.lanes[key], m.stopped
 	m.mu.RUnlock()
 	switch {
 	case stopped:
-		return 0
+		return Space{}
 	case l == nil:
 		limits := clean(m.o.Limits(key))
-		return m.usable(limits.Depth, limits)
+		return Space{Free: m.usable(limits.Depth, limits)}
 	}
-	return l.room(tier)
+	return l.space(tier, project)
+}
+
+// Room tells how many more jobs of a tier the lane takes of a project now.
+func (m *Manager) Room(key Key, tier mail.Tier, project int64) int {
+	return m.Space(key, tier, project).Room()
 }
 
 // lane finds or makes the lane of a key.

@@ -87,7 +87,7 @@ func (w *worker) next() bool {
 			l.tellSoon(w.job.Tier)
 			l.wakeMore()
 		} else {
-			l.closed = [mail.Tiers]time.Time{} // the lane moves: who rests is wanted
+			l.reopenAll() // the lane moves: who rests is wanted
 			l.idle = append(l.idle, w)
 		}
 		idle, tell := l.limits.Idle, l.roomAgain()

@@ -46,7 +46,7 @@ func dial(t *testing.T, server *persona.Server) *talk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	t.Cleanup(func() { _ = conn.Close() })
 	return &talk{t, conn, bufio.NewReader(conn)}
 }
@@ -200,7 +200,7 @@ func TestDuplicatesAreCountedWithoutKeepingMessages(t *testing.T) {
 	if n, ok := seen.Load("2"); !ok || n.(int) == 0 {
 		t.Error("the hook saw nothing")
 	}
-	if !server.Wait(5, time.Second) || server.Wait(6, time.Millisecond) {
+	if !server.Wait(5, time.Minute) || server.Wait(6, time.Millisecond) {
 		t.Error("Wait")
 	}
 }
@@ -234,10 +234,10 @@ func TestTheTraceShowsTheDialogueAndNotTheContent(t *testing.T) {
 
 func TestCloseEndsSessionsThatSleep(t *testing.T) {
 	t.Parallel()
-	server, _ := play(t, "slowbanner", persona.Options{})
+	server, _ := play(t, "slowbanner", persona.Options{Pace: 60}) // ten minutes
 	time.Sleep(20 * time.Millisecond)
 	began := time.Now()
-	if err := server.Close(); err != nil || time.Since(began) > 5*time.Second {
+	if err := server.Close(); err != nil || time.Since(began) > time.Minute {
 		t.Errorf("%v after %s", err, time.Since(began))
 	}
 	if err := server.Close(); err != nil {
@@ -247,10 +247,14 @@ func TestCloseEndsSessionsThatSleep(t *testing.T) {
 
 func TestPaceHurriesAScript(t *testing.T) {
 	t.Parallel()
-	began := time.Now()
-	_, c := play(t, "slowbanner", persona.Options{Pace: 0.001})
-	c.says("", "220")
-	if took := time.Since(began); took > 5*time.Second {
+	took := time.Hour
+	for round := 0; took > 5*time.Second && round < 3; round++ { // ten seconds in earnest; a machine that stalls is measured again
+		began := time.Now()
+		_, c := play(t, "slowbanner", persona.Options{Pace: 0.001})
+		c.says("", "220")
+		took = time.Since(began)
+	}
+	if took > 5*time.Second {
 		t.Errorf("it took %s", took)
 	}
 }

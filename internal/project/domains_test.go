@@ -188,7 +188,7 @@ func start(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resolver := dns.New(dns.Options{Servers: []netip.AddrPort{netip.MustParseAddrPort(w.dns.Addr())}, PerTry: 200 * time.Millisecond, Now: w.clock})
+	resolver := dns.New(dns.Options{Servers: []netip.AddrPort{netip.MustParseAddrPort(w.dns.Addr())}, PerTry: time.Minute, Budget: 2 * time.Minute, Now: w.clock})
 	t.Cleanup(func() { _ = resolver.Close() })
 	w.Domains = project.NewDomains(project.DomainsOptions{
 		Store: w.store, Ring: ring, Resolver: resolver, Hostname: "mx.post.test", Now: w.clock, Log: slog.New(slog.DiscardHandler),
@@ -375,7 +375,7 @@ func TestDomainsAreCheckedWhenItIsTheirTime(t *testing.T) {
 	done := make(chan error, 1)
 	w.pass(2 * time.Minute)
 	go func() { done <- w.Run(ctx) }()
-	for range 500 {
+	for range 6000 {
 		if d, _ := w.Find(ctx, 1, "acme.test"); d.Status == project.DomainVerified {
 			break
 		}

@@ -364,7 +364,7 @@ func TestManyDueDomainsAreCheckedWithoutReadingTheOthers(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- w.Run(ctx) }()
-	for range 1000 {
+	for range 6000 {
 		if due, _, _ := w.store.DomainsDue(t.Context(), w.clock(), 100); len(due) == 0 {
 			break
 		}

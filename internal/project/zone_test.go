@@ -211,7 +211,7 @@ func TestARecordTheZoneHasRightCountsEvenWhileOthersGiveTheOldOne(t *testing.T) 
 ns1.acme.test. A 127.0.0.1
 s1._domainkey.acme.test. 2460 TXT "v=DKIM1; k=rsa; p=AAAA"`)
 	resolver := dns.New(dns.Options{System: []netip.AddrPort{netip.MustParseAddrPort(around.Addr())}, AuthorityPort: port,
-		PerTry: 200 * time.Millisecond, Guard: func(netip.AddrPort) error { return nil }})
+		PerTry: time.Minute, Budget: 2 * time.Minute, Guard: func(netip.AddrPort) error { return nil }})
 	t.Cleanup(func() { _ = resolver.Close() })
 	ring, err := seal.Open(t.TempDir())
 	if err != nil {

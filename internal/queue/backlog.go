@@ -9,10 +9,12 @@ import (
 
 // place names one queue of waiting mail.
 type place struct {
-	env         mail.Env
+	owner       mail.Owner
 	tier        mail.Tier
 	destination string
 }
+
+func placeOf(d *mail.Delivery) place { return place{d.Owner, d.Tier, d.Destination} }
 
 // backlog is the places known to have due mail waiting in the store: new mail there
 // must wait too, so that it does not overtake. A place is entered when mail was accepted

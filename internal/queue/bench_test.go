@@ -28,10 +28,10 @@ func BenchmarkDispatchToSettled(b *testing.B) {
 	ended := make(chan struct{})
 	go func() { _ = q.Run(ctx); close(ended) }()
 	now := time.Now()
-	for !q.Reserve(mail.Live, "there.test", mail.Normal) {
+	for !q.Reserve(mail.Owner{Project: 1}, "there.test", mail.Normal) {
 		time.Sleep(time.Millisecond)
 	}
-	q.Release(mail.Live, "there.test", mail.Normal)
+	q.Release(mail.Owner{Project: 1}, "there.test", mail.Normal)
 
 	works := make([]*mail.Work, b.N)
 	for i := range works {
@@ -44,7 +44,7 @@ func BenchmarkDispatchToSettled(b *testing.B) {
 	b.ResetTimer()
 	under := 0
 	for _, w := range works {
-		for under > 1000 || !q.Reserve(mail.Live, "there.test", mail.Normal) {
+		for under > 1000 || !q.Reserve(mail.Owner{Project: 1}, "there.test", mail.Normal) {
 			<-done
 			under--
 		}

@@ -99,8 +99,9 @@ type round struct {
 	q      *Queue
 	mark   uint64
 	asked  map[place]*grant
-	lanes  map[laneTier]int // room left
-	budget [mail.Tiers]int  // deliveries that may be held more
+	lanes  map[laneTier]int  // granted
+	shares map[laneShare]int // of it, to each project
+	budget [mail.Tiers]int   // deliveries that may be held more
 }
 
 type laneTier struct {
@@ -108,8 +109,13 @@ type laneTier struct {
 	tier mail.Tier
 }
 
+type laneShare struct {
+	laneTier
+	project int64
+}
+
 func (q *Queue) newRound() *round {
-	c := &round{q: q, mark: q.backlog.mark(), asked: make(map[place]*grant), lanes: make(map[laneTier]int)}
+	c := &round{q: q, mark: q.backlog.mark(), asked: make(map[place]*grant), lanes: make(map[laneTier]int), shares: make(map[laneShare]int)}
 	for t := range c.budget {
 		c.budget[t] = q.ledger.free(mail.Tier(t))
 	}
@@ -118,8 +124,8 @@ func (q *Queue) newRound() *round {
 
 // room is the Room of a claim. Asked twice it says the same, since a store may have to
 // begin a claim anew.
-func (c *round) room(destination string, env mail.Env, tier mail.Tier) int {
-	p := place{env, tier, destination}
+func (c *round) room(destination string, owner mail.Owner, tier mail.Tier) int {
+	p := place{owner, tier, destination}
 	if g := c.asked[p]; g != nil {
 		return g.given
 	}
@@ -141,22 +147,22 @@ func (c *round) room(destination string, env mail.Env, tier mail.Tier) int {
 
 // left is the room of a place's lane, or of its route's look-up.
 func (c *round) left(p place) int {
-	r := c.q.o.Router.Cached(p.env, p.destination)
+	r := c.q.o.Router.Cached(p.owner.Env, p.destination)
 	if r == nil {
-		return c.q.lookups.room(p.env, p.destination)
+		return c.q.lookups.room(p.owner.Env, p.destination)
 	}
 	key := laneTier{lane.KeyOf(r), p.tier}
-	room, known := c.lanes[key]
-	if !known {
-		room = c.q.lanes.Room(key.key, p.tier)
-		c.lanes[key] = room
-	}
-	return room
+	space := c.q.lanes.Space(key.key, p.tier, p.owner.Project)
+	space.Free -= c.lanes[key]
+	space.Share -= c.shares[laneShare{key, p.owner.Project}]
+	return space.Room()
 }
 
 func (c *round) take(p place, n int) {
-	if r := c.q.o.Router.Cached(p.env, p.destination); r != nil {
-		c.lanes[laneTier{lane.KeyOf(r), p.tier}] -= n
+	if r := c.q.o.Router.Cached(p.owner.Env, p.destination); r != nil {
+		key := laneTier{lane.KeyOf(r), p.tier}
+		c.lanes[key] += n
+		c.shares[laneShare{key, p.owner.Project}] += n
 	}
 }
 
@@ -164,7 +170,7 @@ func (c *round) take(p place, n int) {
 // empty now. It tells whether claiming again may give more.
 func (c *round) settleUp(works []*mail.Work, walked bool, now time.Time) (more bool) {
 	for _, w := range works {
-		if g := c.asked[place{w.Delivery.Owner.Env, w.Delivery.Tier, w.Delivery.Destination}]; g != nil {
+		if g := c.asked[placeOf(&w.Delivery)]; g != nil {
 			g.used++
 		}
 	}
@@ -183,16 +189,16 @@ func (c *round) settleUp(works []*mail.Work, walked bool, now time.Time) (more b
 }
 
 // room tells how many more deliveries of a place may be held, outside of a claim.
-func (q *Queue) room(destination string, env mail.Env, tier mail.Tier) int {
+func (q *Queue) room(destination string, owner mail.Owner, tier mail.Tier) int {
 	free := q.ledger.free(tier)
 	if free == 0 {
 		q.starved.Store(true)
 		return 0
 	}
-	if r := q.o.Router.Cached(env, destination); r != nil {
-		return min(free, q.lanes.Room(lane.KeyOf(r), tier))
+	if r := q.o.Router.Cached(owner.Env, destination); r != nil {
+		return min(free, q.lanes.Room(lane.KeyOf(r), tier, owner.Project))
 	}
-	return min(free, q.lookups.room(env, destination))
+	return min(free, q.lookups.room(owner.Env, destination))
 }
 
 // release gives places back that were taken, and wakes the claim loop if it waits for some.

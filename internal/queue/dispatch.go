@@ -13,22 +13,22 @@ import (
 var _ submit.Dispatcher = (*Queue)(nil)
 
 // Reserve asks for room for one delivery on the fast path: see submit.Dispatcher.
-func (q *Queue) Reserve(env mail.Env, destination string, tier mail.Tier) bool {
-	if !q.ready.Load() || q.stopping.Load() || q.backlog.has(place{env, tier, destination}) {
+func (q *Queue) Reserve(owner mail.Owner, destination string, tier mail.Tier) bool {
+	if !q.ready.Load() || q.stopping.Load() || q.backlog.has(place{owner, tier, destination}) {
 		return false
 	}
-	if r := q.o.Router.Cached(env, destination); r != nil {
-		if q.lanes.Room(lane.KeyOf(r), tier) == 0 {
+	if r := q.o.Router.Cached(owner.Env, destination); r != nil {
+		if q.lanes.Room(lane.KeyOf(r), tier, owner.Project) == 0 {
 			return false
 		}
-	} else if q.lookups.room(env, destination) == 0 {
+	} else if q.lookups.room(owner.Env, destination) == 0 {
 		return false
 	}
 	return q.ledger.reserve(1, tier)
 }
 
 // Release gives back a reservation that is not dispatched.
-func (q *Queue) Release(mail.Env, string, mail.Tier) { q.release(1) }
+func (q *Queue) Release(mail.Owner, string, mail.Tier) { q.release(1) }
 
 // Dispatch takes works that were reserved and leased with their acceptance.
 func (q *Queue) Dispatch(works []*mail.Work) {
@@ -37,19 +37,19 @@ func (q *Queue) Dispatch(works []*mail.Work) {
 }
 
 // Waiting tells of a delivery that was accepted without a lease.
-func (q *Queue) Waiting(env mail.Env, destination string, tier mail.Tier, due time.Time) {
+func (q *Queue) Waiting(owner mail.Owner, destination string, tier mail.Tier, due time.Time) {
 	if due.After(q.o.Now()) {
 		q.alarm.set(due)
 		return
 	}
-	q.waits(place{env, tier, destination})
+	q.waits(place{owner, tier, destination})
 }
 
 // waits notes that due mail waits in the store, and has it claimed if there is room. When
 // there is none, having asked makes the lane, the look-up or the ledger tell of room later.
 func (q *Queue) waits(p place) {
 	q.backlog.enter(p)
-	if q.room(p.destination, p.env, p.tier) > 0 {
+	if q.room(p.destination, p.owner, p.tier) > 0 {
 		q.alarm.wake()
 	}
 }

@@ -22,7 +22,7 @@
 //	keep     renews leases, then rescues those that others lost ([Queue.keep])
 //	complain reports complaints of the sandbox when their time comes ([Queue.complainLoop])
 //
-// First come, first served, within a tier and destination: mail accepted while older mail
+// First come, first served, within a project, tier and destination: mail accepted while older mail
 // of its kind waits in the store must not overtake it, so [Queue.Reserve] says no while
 // there is such a backlog ([backlog]).
 //

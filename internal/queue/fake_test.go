@@ -109,9 +109,9 @@ func (s *fakeStore) Claim(_ context.Context, p queue.ClaimParams) ([]*mail.Work,
 	var works []*mail.Work
 	for _, r := range due {
 		d := &r.work.Delivery
-		key := fmt.Sprint(d.Owner.Env, d.Tier, d.Destination)
+		key := fmt.Sprint(d.Owner, d.Tier, d.Destination)
 		if _, asked := left[key]; !asked {
-			left[key] = p.Room(d.Destination, d.Owner.Env, d.Tier)
+			left[key] = p.Room(d.Destination, d.Owner, d.Tier)
 		}
 		if left[key] <= 0 || len(works) == p.Max {
 			continue
@@ -133,7 +133,7 @@ func (s *fakeStore) NextDue(_ context.Context, room queue.Room) (time.Time, bool
 	found := false
 	for _, r := range s.rows {
 		d := &r.work.Delivery
-		if r.place == "waiting" && (!found || d.Due.Before(next)) && room(d.Destination, d.Owner.Env, d.Tier) > 0 {
+		if r.place == "waiting" && (!found || d.Due.Before(next)) && room(d.Destination, d.Owner, d.Tier) > 0 {
 			next, found = d.Due, true
 		}
 	}

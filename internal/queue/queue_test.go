@@ -130,7 +130,7 @@ func (r *rig) send(tier mail.Tier, addresses ...string) {
 	now := time.Now()
 	leased := true
 	for _, a := range addresses {
-		leased = r.Reserve(mail.Live, mail.Address{Email: a}.Domain(), tier) && leased
+		leased = r.Reserve(mail.Owner{Project: 1}, mail.Address{Email: a}.Domain(), tier) && leased
 	}
 	if len(addresses) > 1 && !leased {
 		r.t.Fatal("no room for several")
@@ -140,7 +140,7 @@ func (r *rig) send(tier mail.Tier, addresses ...string) {
 		r.Dispatch(works)
 		return
 	}
-	r.Waiting(mail.Live, mail.Address{Email: addresses[0]}.Domain(), tier, now)
+	r.Waiting(mail.Owner{Project: 1}, mail.Address{Email: addresses[0]}.Domain(), tier, now)
 }
 
 func (r *rig) order() []string {
@@ -415,7 +415,7 @@ func TestALookupThatHangsHoldsNobodyElse(t *testing.T) {
 			for range 300 {
 				r.send(mail.Normal, "ada@hangs.test")
 			}
-			if r.Reserve(mail.Live, "hangs.test", mail.Urgent) {
+			if r.Reserve(mail.Owner{Project: 1}, "hangs.test", mail.Urgent) {
 				t.Error("there is room for more of a destination that hangs")
 			}
 			r.send(mail.Normal, "ada@fine.test")
@@ -706,7 +706,7 @@ func TestAnExpiredMessageIsNotTried(t *testing.T) {
 			works := r.store.accept(time.Now(), mail.Normal, true, "ada@there.test")
 			until := time.Now().Add(10 * time.Second)
 			works[0].Message.ExpiresAt = until
-			if !r.Reserve(mail.Live, "there.test", mail.Normal) {
+			if !r.Reserve(mail.Owner{Project: 1}, "there.test", mail.Normal) {
 				t.Fatal("no room")
 			}
 			r.Dispatch(works)
@@ -750,7 +750,7 @@ func TestSendNowAndRescheduleWakeTheQueue(t *testing.T) {
 		r.running(func() {
 			for range 2 {
 				r.store.accept(time.Now().Add(time.Hour), mail.Normal, false, "ada@there.test")
-				r.Waiting(mail.Live, "there.test", mail.Normal, time.Now().Add(time.Hour))
+				r.Waiting(mail.Owner{Project: 1}, "there.test", mail.Normal, time.Now().Add(time.Hour))
 			}
 			pass(time.Minute)
 			now := time.Now()
@@ -791,7 +791,7 @@ func TestASoftStopFinishesTheWireAndGivesBackTheRest(t *testing.T) {
 				t.Errorf("given back as %+v", d)
 			}
 		}
-		if r.Reserve(mail.Live, "there.test", mail.Normal) {
+		if r.Reserve(mail.Owner{Project: 1}, "there.test", mail.Normal) {
 			t.Error("there is room after the stop")
 		}
 		late := r.store.accept(time.Now(), mail.Normal, true, "late@there.test")
@@ -839,7 +839,7 @@ func TestMemoryIsBounded(t *testing.T) {
 			for i := range 400 {
 				r.send(mail.Normal, "ada@"+string(rune('a'+i%40))+".test")
 			}
-			if r.Reserve(mail.Live, "a.test", mail.Bulk) {
+			if r.Reserve(mail.Owner{Project: 1}, "a.test", mail.Bulk) {
 				t.Error("bulk may take the last places")
 			}
 			for range 200 {

@@ -219,6 +219,6 @@ func (q *Queue) waitsAgain(w *mail.Work, r *Result) {
 	case r.Due.After(q.o.Now()):
 		q.alarm.set(r.Due)
 	default:
-		q.waits(place{w.Delivery.Owner.Env, w.Delivery.Tier, w.Delivery.Destination})
+		q.waits(placeOf(&w.Delivery))
 	}
 }

@@ -76,7 +76,7 @@ func (w *whole) send(tier mail.Tier, addresses ...string) int64 {
 		d := mail.Address{Email: address}.Domain()
 		a.Deliveries = append(a.Deliveries, submit.NewDelivery{
 			Delivery: mail.Delivery{ID: mail.NewID(now), Message: m.ID, Owner: w.owner, Address: address, Destination: d, Tier: tier, Status: mail.Queued, Wait: mail.WaitNew, Due: now},
-			Leased:   w.q.Reserve(w.owner.Env, d, tier),
+			Leased:   w.q.Reserve(w.owner, d, tier),
 			Events:   []mail.Event{{ID: mail.NewID(now), Owner: w.owner, Type: mail.EventQueued, At: now}},
 		})
 	}
@@ -94,7 +94,7 @@ func (w *whole) send(tier mail.Tier, addresses ...string) int64 {
 			works = append(works, &mail.Work{Lease: r.Leases[i], Message: m, Delivery: d.Delivery, Content: a.Content})
 			continue
 		}
-		w.q.Waiting(w.owner.Env, d.Destination, tier, now)
+		w.q.Waiting(w.owner, d.Destination, tier, now)
 	}
 	w.q.Dispatch(works)
 	return r.Row
@@ -116,7 +116,7 @@ func (w *whole) story(row int64) string {
 // waitFor waits until a message's events are those wanted.
 func (w *whole) waitFor(row int64, want string) {
 	w.t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for w.story(row) != want {
 		if time.Now().After(deadline) {
 			w.t.Fatalf("message %d: %q, want %q", row, w.story(row), want)
@@ -229,7 +229,7 @@ func TestMessagesOfAllTiersAreEachDeliveredOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
-	for deadline := time.Now().Add(20 * time.Second); w.q.Stats().Delivered < senders*each && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); w.q.Stats().Delivered < senders*each && time.Now().Before(deadline); {
 		time.Sleep(5 * time.Millisecond)
 	}
 	for _, row := range slices.Concat(rows...) {

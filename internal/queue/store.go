@@ -62,9 +62,10 @@ type Store interface {
 	Depth(ctx context.Context) ([]Depth, error)
 }
 
-// Room says how many more deliveries of one tier to one destination may be claimed.
-// It is asked with the owner's environment, since test mail never waits for live.
-type Room func(destination string, env mail.Env, tier mail.Tier) int
+// Room says how many more deliveries of one owner and tier to one destination may be
+// claimed. It is asked for each owner, since nobody waits for another's mail. A delivery that
+// was written down before owners were parted may be asked for with project 0.
+type Room func(destination string, owner mail.Owner, tier mail.Tier) int
 
 type ClaimParams struct {
 	Node  string

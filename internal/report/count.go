@@ -8,7 +8,7 @@ import (
 // Count names one of the counters.
 type Count struct {
 	Kind   string // of feedback.Kind, or unsubscribe
-	Result string // a queue.Effect; informative, again, unmatched or ignored
+	Result string // a queue.Effect; informative, again, unmatched, put_off or ignored
 }
 
 type counts struct {

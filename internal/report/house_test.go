@@ -84,7 +84,7 @@ func (h *house) begun(stamp string, to ...string) *message {
 	_, err := h.store.Accept(h.Context(), []*submit.Acceptance{a})
 	h.must(err)
 	works, err := h.store.Claim(h.Context(), queue.ClaimParams{Node: "one", Now: h.now, Until: h.now.Add(time.Minute), Max: 100,
-		Room: func(string, mail.Env, mail.Tier) int { return 100 }})
+		Room: func(string, mail.Owner, mail.Tier) int { return 100 }})
 	h.must(err)
 	for _, w := range works {
 		v, err := h.store.Begin(h.Context(), h.now, []queue.Beginning{{Lease: w.Lease, Message: w.Message.Row, Address: mail.FoldAddress(w.Delivery.Address), Owner: h.owner, Site: "site"}})
@@ -121,6 +121,18 @@ func (h *house) settle(m *message, status mail.Status, those ...int) {
 		if len(lost) > 0 {
 			h.Fatal("the lease was lost")
 		}
+	}
+}
+
+// crash ends attempts as those of a process that died with them: they have no transcript.
+func (h *house) crash(m *message, those ...int) {
+	h.Helper()
+	for _, i := range those {
+		r := queue.Result{Lease: m.works[i].Lease, Status: mail.Deferred, Wait: mail.WaitRetry, Due: h.now.Add(time.Hour), Tries: 1, Site: "site",
+			Attempt: &mail.Attempt{ID: mail.NewID(h.now), Number: 1, At: h.now, Outcome: mail.OutcomeUncertain, Class: mail.ClassOther},
+			Events:  []mail.Event{{ID: mail.NewID(h.now), Owner: h.owner, Type: mail.EventDeferred, At: h.now}}}
+		_, err := h.store.Settle(h.Context(), h.now, []queue.Result{r})
+		h.must(err)
 	}
 }
 

@@ -22,10 +22,11 @@ func match(c *Copies, all []feedback.Reported) []told {
 		if out[i].of == nil {
 			out[i].of = find(c, all[i].Final)
 		}
-		if out[i].of != nil {
-			named[out[i].of.Delivery] = true
-		} else {
+		switch {
+		case out[i].of == nil:
 			strangers[all[i].Final] = true
+		case all[i].Action != "expanded": // else a stranger may be one of theirs
+			named[out[i].of.Delivery] = true
 		}
 	}
 	if left := leftOver(c, named, len(strangers)); left != nil {
@@ -52,10 +53,10 @@ func find(c *Copies, address string) *Copy {
 // to. When it was for several, one stranger is the one who is neither named nor ended
 // otherwise, if there is just one; anything else would be a guess.
 func leftOver(c *Copies, named map[int64]bool, strangers int) (left *Copy) {
-	if len(c.All) == 1 {
-		return &c.All[0]
+	if only := c.only(); only != nil {
+		return only
 	}
-	if strangers != 1 {
+	if strangers != 1 || c.Pending || c.Forgotten {
 		return nil
 	}
 	for i := range c.All {
@@ -80,11 +81,11 @@ func complainers(c *Copies, g *feedback.Grievance) (of []*Copy, why string) {
 			of = append(of, one)
 		}
 	}
-	switch {
-	case len(of) > 0:
+	if len(of) > 0 {
 		return of, ""
-	case len(c.All) == 1:
-		return []*Copy{&c.All[0]}, ""
+	}
+	if only := c.only(); only != nil {
+		return []*Copy{only}, ""
 	}
 	return nil, "the copy was for several, and the complaint names none of them"
 }

@@ -105,12 +105,16 @@ func summary(what string, r *feedback.Reported) string {
 }
 
 // complaints are of those who made them. Types other than these are complaints, known to us or
-// not: not-spam takes one back, and opt-out was done as an unsubscribe.
+// not: not-spam is no trouble, and opt-out is done as an unsubscribe.
 func complaints(c *Copies, rep *feedback.Report, now time.Time) (outcomes []queue.Returned, items []feedback.RecordItem, why string) {
 	of, why := complainers(c, rep.Complaint)
 	for _, one := range of {
-		items = append(items, feedback.RecordItem{Delivery: one.Delivery})
-		if rep.Complaint.Type == "not-spam" || rep.Complaint.Type == "opt-out" {
+		item := feedback.RecordItem{Delivery: one.Delivery}
+		if optsOut(rep) {
+			item.Effect = string(queue.EffectDone)
+		}
+		items = append(items, item)
+		if rep.Complaint.Type == "not-spam" || optsOut(rep) {
 			continue
 		}
 		s := suppression(c, one, mail.KindComplaint, now)

@@ -97,6 +97,10 @@ func (s *Service) unsubscribe(ctx context.Context, l *Letter, rep *feedback.Repo
 	return did, nil
 }
 
+func optsOut(rep *feedback.Report) bool {
+	return rep.Kind == feedback.KindComplaint && rep.Complaint.Type == "opt-out"
+}
+
 // optOut is a complaint that only asks to be written to no more.
 func (s *Service) optOut(ctx context.Context, rep *feedback.Report, c *Copies) error {
 	of, _ := complainers(c, rep.Complaint)

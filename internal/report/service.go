@@ -37,8 +37,9 @@ type Wishes interface {
 
 // Service takes in letters. Safe for concurrent use.
 type Service struct {
-	o      Options
-	counts counts
+	o         Options
+	counts    counts
+	unmatched allowance
 }
 
 const (
@@ -86,7 +87,8 @@ func (s *Service) Welcome(to mail.Address) bool {
 }
 
 // Take records what a letter means. When it returns nil, that is on disk. An error is
-// temporary: whoever brought it should bring it again.
+// temporary: whoever brought it should bring it again. mail.ErrStale (a delivery is on the
+// wire) and [ErrTooMany] are no fault of ours.
 func (s *Service) Take(ctx context.Context, l *Letter) error {
 	rep := feedback.ReadReport(l.Content)
 	unsubscribed, err := s.unsubscribe(ctx, l, &rep)
@@ -95,7 +97,7 @@ func (s *Service) Take(ctx context.Context, l *Letter) error {
 	}
 	proofs := s.proofs(l, &rep)
 	switch {
-	case rep.Kind == feedback.KindAutoReply:
+	case rep.Kind == feedback.KindAutoReply && !s.toOffice(l): // people's programs answer our return path; who writes to an office means it
 		s.counts.add(string(rep.Kind), "ignored")
 		return nil
 	case len(proofs) == 0 && unsubscribed:
@@ -111,8 +113,29 @@ func (s *Service) Take(ctx context.Context, l *Letter) error {
 	return nil
 }
 
-// takeFor records what a letter says of the deliveries that one token stands for.
+// takeFor records what a letter says of the deliveries that one token stands for. It waits for
+// those that are on the wire: a site may bounce faster than we settle what it said.
 func (s *Service) takeFor(ctx context.Context, l *Letter, rep *feedback.Report, p proof) error {
+	patience := time.NewTimer(s.o.Patience)
+	defer patience.Stop()
+	for wait := again; ; wait = min(2*wait, time.Second) {
+		err := s.tryFor(ctx, l, rep, p)
+		if !errors.Is(err, mail.ErrStale) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-patience.C:
+			return err
+		case <-time.After(wait):
+		}
+	}
+}
+
+// tryFor is takeFor as things stand: mail.ErrStale, and nothing is recorded, while the wire
+// may still change them.
+func (s *Service) tryFor(ctx context.Context, l *Letter, rep *feedback.Report, p proof) error {
 	c, err := s.o.Store.Copies(ctx, p.delivery, p.path)
 	if errors.Is(err, mail.ErrNotFound) { // retention or an erasure was there: nothing of it may come back
 		s.counts.add(string(rep.Kind), string(queue.EffectGone))
@@ -121,21 +144,22 @@ func (s *Service) takeFor(ctx context.Context, l *Letter, rep *feedback.Report, 
 	if err != nil {
 		return fmt.Errorf("find what a report is about: %w", err)
 	}
-	if rep.Kind == feedback.KindComplaint && rep.Complaint != nil && rep.Complaint.Type == "opt-out" {
+	record := s.record(l, rep, p)
+	record.Message = c.Message
+	r := queue.Report{Record: record}
+	r.Outcomes, record.Items, record.Why = judge(&c, rep, record.At)
+	if record.Why != "" {
+		if c.Pending {
+			return fmt.Errorf("who shares the copy is not settled: %w", mail.ErrStale)
+		}
+		record.Letter = keptOf(l)
+	}
+	if optsOut(rep) {
 		if err := s.optOut(ctx, rep, &c); err != nil {
 			return err
 		}
 	}
-	record := s.record(l, rep)
-	record.Message = c.Message
-	r := queue.Report{Record: record}
-	now := s.o.Now()
-	var why string
-	r.Outcomes, record.Items, why = judge(&c, rep, now)
-	if record.Why = why; why != "" {
-		record.Letter = keptOf(l)
-	}
-	done, err := s.commit(ctx, now, r)
+	done, err := s.o.Store.Report(ctx, record.At, r)
 	if err != nil {
 		return fmt.Errorf("record a report: %w", err)
 	}
@@ -143,30 +167,14 @@ func (s *Service) takeFor(ctx context.Context, l *Letter, rep *feedback.Report, 
 	return nil
 }
 
-// commit waits for deliveries that are on the wire: a site may bounce faster than we settle
-// what it said.
-func (s *Service) commit(ctx context.Context, now time.Time, r queue.Report) (queue.Recorded, error) {
-	patience := time.NewTimer(s.o.Patience)
-	defer patience.Stop()
-	for wait := again; ; wait = min(2*wait, time.Second) {
-		done, err := s.o.Store.Report(ctx, now, r)
-		if !errors.Is(err, mail.ErrStale) {
-			return done, err
-		}
-		select {
-		case <-ctx.Done():
-			return done, err
-		case <-patience.C:
-			return done, err
-		case <-time.After(wait):
-		}
-	}
-}
-
-// record is what is kept of any letter.
-func (s *Service) record(l *Letter, rep *feedback.Report) *feedback.Record {
+// record is what is kept of any letter. Its digest is also of the token: to two return paths
+// of a message it may come as one letter.
+func (s *Service) record(l *Letter, rep *feedback.Report, p proof) *feedback.Record {
 	now := s.o.Now()
-	r := &feedback.Record{ID: mail.NewID(now), At: now, Kind: rep.Kind, Digest: sha256.Sum256(l.Content), Size: l.Size}
+	h := sha256.New()
+	fmt.Fprintf(h, "%d\n", p.delivery)
+	_, _ = h.Write(l.Content)
+	r := &feedback.Record{ID: mail.NewID(now), At: now, Kind: rep.Kind, Digest: [32]byte(h.Sum(nil)), Size: l.Size}
 	if rep.Complaint != nil {
 		r.Feedback = rep.Complaint.Type
 	}
@@ -175,7 +183,14 @@ func (s *Service) record(l *Letter, rep *feedback.Report) *feedback.Record {
 
 // keepUnmatched keeps a letter that changes nothing.
 func (s *Service) keepUnmatched(ctx context.Context, l *Letter, rep *feedback.Report, why string) error {
-	r := s.record(l, rep)
+	if ok, tell := s.unmatched.take(s.o.Now()); !ok {
+		s.counts.add(string(rep.Kind), "put_off")
+		if tell {
+			s.o.Log.Warn("too many mails come that nobody understands: their senders are asked to come again later")
+		}
+		return ErrTooMany
+	}
+	r := s.record(l, rep, proof{})
 	r.Why, r.Letter = why, keptOf(l)
 	done, err := s.o.Store.Report(ctx, r.At, queue.Report{Record: r})
 	if err != nil {

@@ -89,6 +89,7 @@ func TestAForwardedAddressIsFoundByTheReturnPath(t *testing.T) {
 		{"named as the sender wrote", dsn("Original-Recipient: rfc822;ada@site.test\n" + stranger), []string{"ada@site.test", "bob@site.test"}, []mail.Status{mail.Bounced, mail.Delivered}},
 		{"the one that is left", dsn(stranger, bob), []string{"ada@site.test", "bob@site.test"}, []mail.Status{mail.Bounced, mail.Bounced}},
 		{"one of two", dsn(stranger), []string{"ada@site.test", "bob@site.test"}, []mail.Status{mail.Delivered, mail.Delivered}},
+		{"one of two, the other of whom is a list", dsn(group("bob@site.test", "expanded", "2.0.0", "250 ok"), stranger), []string{"ada@site.test", "bob@site.test"}, []mail.Status{mail.Delivered, mail.Delivered}},
 		{"one of two left", dsn(stranger, bob), []string{"ada@site.test", "bob@site.test", "cyd@site.test"}, []mail.Status{mail.Delivered, mail.Bounced, mail.Delivered}},
 		{"two strangers for one", dsn(stranger, group("x@elsewhere.test", "failed", "5.1.1", noUser)), []string{"ada@site.test"}, []mail.Status{mail.Bounced}},
 		{"forwarded to two, one of whom got it", dsn(stranger, group("x@elsewhere.test", "delivered", "2.0.0", "250 ok")), []string{"ada@site.test"}, []mail.Status{mail.Delivered}},
@@ -179,6 +180,9 @@ func TestOptingOutAndMailToUnsubscribeAreTheRecipientsWish(t *testing.T) {
 	}
 	h.suppressed("ada@site.test", mail.KindUnsubscribe)
 	h.statuses(m, mail.Delivered)
+	if kept := h.records(); len(kept) != 1 || len(kept[0].Items) != 1 || kept[0].Items[0].Effect != "recorded" {
+		t.Errorf("kept: %+v", kept)
+	}
 
 	m = h.delivered("bob@site.test")
 	to := strings.ToUpper(h.links.Mailto(m.works[0].Delivery.Row)) + "@mx.here.test"
@@ -300,9 +304,54 @@ func TestABounceEndsTheRetriesOfWhatWaits(t *testing.T) {
 		t.Errorf("before: %s", d.Previous)
 	}
 	h.now = h.now.Add(24 * time.Hour)
-	works, err := h.store.Claim(t.Context(), queue.ClaimParams{Node: "one", Now: h.now, Until: h.now.Add(time.Minute), Max: 100, Room: func(string, mail.Env, mail.Tier) int { return 1 }})
+	works, err := h.store.Claim(t.Context(), queue.ClaimParams{Node: "one", Now: h.now, Until: h.now.Add(time.Minute), Max: 100, Room: func(string, mail.Owner, mail.Tier) int { return 1 }})
 	if err != nil || len(works) > 0 {
 		t.Errorf("it is tried again: %v, %v", works, err)
+	}
+}
+
+// Mail to an office is read by people: programs that write there (spam traps, other sites'
+// abuse desks) mark theirs as automatic, too.
+func TestAnAutomaticMailToAnOfficeIsKept(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.take(office, "From: reports@trap.test\r\nSubject: spam from your host\r\nAuto-Submitted: auto-generated\r\n\r\nStop it.\r\n")
+	if kept := h.records(); len(kept) != 1 || !kept[0].Readable {
+		t.Errorf("kept: %+v", kept)
+	}
+	h.counted("auto_reply/unmatched=1")
+}
+
+func TestStrangersCannotHaveUsKeepLettersWithoutEnd(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	m := h.delivered("ada@site.test")
+	put, n := 0, 0
+	bring := func(letters int) {
+		for range letters {
+			n++
+			if err := h.try(office, fmt.Sprintf("Subject: junk %d\r\n\r\n", n)); errors.Is(err, report.ErrTooMany) {
+				put++
+			} else {
+				h.must(err)
+			}
+		}
+	}
+	bring(150)
+	if put != 50 {
+		t.Errorf("%d of 150 were put off", put)
+	}
+	h.take(h.path(m, 0), dsn(group("ada@site.test", "failed", "5.1.1", noUser))) // what has a token is not
+	h.statuses(m, mail.Bounced)
+	h.now = h.now.Add(2 * time.Second)
+	bring(3)
+	if put != 51 {
+		t.Errorf("%d were put off in the end", put)
+	}
+	h.now = h.now.Add(-time.Hour) // a clock that goes back blocks nobody
+	bring(1)
+	if put != 51 {
+		t.Error("put off until the old time comes again")
 	}
 }
 

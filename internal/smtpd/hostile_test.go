@@ -44,7 +44,7 @@ func TestConnectionsThatNeverSpeakCostLittleAndKeepNobodyOut(t *testing.T) {
 		}
 		silent = append(silent, c)
 	}
-	for end := time.Now().Add(10 * time.Second); h.Stats().Connected < n && time.Now().Before(end); {
+	for end := time.Now().Add(time.Minute); h.Stats().Connected < n && time.Now().Before(end); {
 		time.Sleep(5 * time.Millisecond)
 	}
 	if got := h.Stats().Connected; got != n {
@@ -62,7 +62,7 @@ func TestConnectionsThatNeverSpeakCostLittleAndKeepNobodyOut(t *testing.T) {
 	c := h.known(liveKey) // takes the place of the oldest
 	c.want250(c.transaction(hello(), "ada@customer.io"))
 	t.Logf("a message among them took %v", time.Since(began).Round(time.Millisecond))
-	_ = silent[0].SetDeadline(time.Now().Add(5 * time.Second))
+	_ = silent[0].SetDeadline(time.Now().Add(time.Minute))
 	if b, _ := io.ReadAll(silent[0]); !strings.Contains(string(b), "\r\n421 4.7.0 ") {
 		t.Errorf("the oldest was told %q", b)
 	}
@@ -84,7 +84,7 @@ func TestOneAddressCannotTakeAllPlaces(t *testing.T) {
 	h.dial().want("421 4.7.0") // all five are taken, and nobody has been silent for long
 	mine[0].say("QUIT", "221")
 	mine[0].wantEnd()
-	for end := time.Now().Add(5 * time.Second); h.Stats().Connected > 4 && time.Now().Before(end); {
+	for end := time.Now().Add(time.Minute); h.Stats().Connected > 4 && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 	}
 	h.dial().want("220")
@@ -95,13 +95,15 @@ func TestOneAddressCannotTakeAllPlaces(t *testing.T) {
 
 func TestWhoIsSlowIsSentAway(t *testing.T) {
 	t.Parallel()
-	short := func(o *smtpd.Options) {
-		o.Unknown, o.Idle, o.Pace, o.Content = 300*time.Millisecond, 400*time.Millisecond, 200*time.Millisecond, 500*time.Millisecond
-	}
+	// Only the time of the step that is slow is short: a machine that stalls makes the others slow, too.
+	unknown := func(o *smtpd.Options) { o.Unknown = 300 * time.Millisecond }
+	idle := func(o *smtpd.Options) { o.Idle = 2 * time.Second }
+	pace := func(o *smtpd.Options) { o.Pace = 200 * time.Millisecond }
+	content := func(o *smtpd.Options) { o.Content = 500 * time.Millisecond }
 	// drip sends one octet after another until somebody hangs up.
 	drip := func(c *client, text string) {
 		go func() {
-			for range 100 {
+			for {
 				for i := range len(text) {
 					if _, err := io.WriteString(c.conn, text[i:i+1]); err != nil {
 						return
@@ -111,41 +113,44 @@ func TestWhoIsSlowIsSentAway(t *testing.T) {
 			}
 		}()
 	}
-	for name, begin := range map[string]func(*house) *client{
-		"who says nothing":        func(h *house) *client { c := h.dial(); c.want("220"); return c },
-		"who never authenticates": func(h *house) *client { c := h.dial(); c.want("220"); drip(c, "NOOP\r\n"); return c },
-		"a command that drips":    func(h *house) *client { c := h.known(liveKey); drip(c, "N"); return c },
-		"who says nothing later":  func(h *house) *client { return h.known(liveKey) },
-		"who stops in the content": func(h *house) *client {
+	for name, slow := range map[string]struct {
+		short func(*smtpd.Options)
+		begin func(*house) *client
+	}{
+		"who says nothing":        {unknown, func(h *house) *client { c := h.dial(); c.want("220"); return c }},
+		"who never authenticates": {unknown, func(h *house) *client { c := h.dial(); c.want("220"); drip(c, "NOOP\r\n"); return c }},
+		"a command that drips":    {idle, func(h *house) *client { c := h.known(liveKey); drip(c, "N"); return c }},
+		"who says nothing later":  {idle, func(h *house) *client { return h.known(liveKey) }},
+		"who stops in the content": {pace, func(h *house) *client {
 			c := h.known(liveKey)
 			c.say("MAIL FROM:<>", "250")
 			c.say("RCPT TO:<a@customer.io>", "250")
 			c.say("DATA", "354")
 			c.send("From: a")
 			return c
-		},
-		"content that drips": func(h *house) *client {
+		}},
+		"content that drips": {content, func(h *house) *client {
 			c := h.known(liveKey)
 			c.say("MAIL FROM:<>", "250")
 			c.say("RCPT TO:<a@customer.io>", "250")
 			c.say("DATA", "354")
 			drip(c, "From: a\r\n")
 			return c
-		},
-		"a chunk that drips": func(h *house) *client {
+		}},
+		"a chunk that drips": {content, func(h *house) *client {
 			c := h.known(liveKey)
 			c.say("MAIL FROM:<>", "250")
 			c.say("RCPT TO:<a@customer.io>", "250")
 			c.send("BDAT 1000000 LAST\r\n")
 			drip(c, "From: a\r\n")
 			return c
-		},
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := build(t, 0, short)
+			h := build(t, 0, slow.short)
 			h.t = t
-			c := begin(h)
+			c := slow.begin(h)
 			began, last := time.Now(), ""
 			for {
 				reply, err := readReply(c.r)
@@ -154,7 +159,7 @@ func TestWhoIsSlowIsSentAway(t *testing.T) {
 				}
 				last = reply
 			}
-			if took := time.Since(began); !strings.HasPrefix(last, "421 4.4.2 ") || took > 10*time.Second {
+			if took := time.Since(began); !strings.HasPrefix(last, "421 4.4.2 ") || took > time.Minute {
 				t.Errorf("after %v: %q", took, last)
 			}
 		})
@@ -356,7 +361,7 @@ func TestAStopDoesNotWaitForEver(t *testing.T) {
 	defer cancel()
 	began := time.Now()
 	h.Shutdown(ctx)
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > time.Minute { // a content has half an hour
 		t.Errorf("took %v", took)
 	}
 	if h.seen.count() != 0 || h.Stats().Connected != 0 {

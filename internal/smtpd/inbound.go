@@ -18,6 +18,7 @@ type Reports interface {
 	Welcome(to mail.Address) bool
 	// Take records what a letter means, in one commit. Nil: it is on disk, and the sender
 	// forgets the letter. An error is temporary: the sender keeps it, and sends it again.
+	// mail.ErrStale and report.ErrTooMany are no faults of ours.
 	// The same letter may come twice: a 250 can get lost.
 	Take(ctx context.Context, l *report.Letter) error
 }

@@ -1,9 +1,11 @@
 package smtpd_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -325,3 +327,31 @@ func TestAStopTellsReportersToComeBack(t *testing.T) {
 		t.Errorf("%d letters", n)
 	}
 }
+
+// What is no fault of ours is put off without an alarm in the log.
+func TestALetterThatIsPutOffIsNoErrorOfOurs(t *testing.T) {
+	t.Parallel()
+	for _, why := range []error{fmt.Errorf("on the wire: %w", mail.ErrStale), report.ErrTooMany, errors.New("disk full")} {
+		var log bytes.Buffer
+		var mu sync.Mutex
+		o := openOffice(t, func(i *smtpd.InboundOptions, d *desk) {
+			d.fail = func(*report.Letter) error { return why }
+			i.Log = slog.New(slog.NewTextHandler(writerFunc(func(p []byte) (int, error) { mu.Lock(); defer mu.Unlock(); return log.Write(p) }), nil))
+		})
+		c := o.reporting()
+		c.say("Subject: a report\r\n\r\n.", "451")
+		c.say("QUIT", "221")
+		mu.Lock()
+		if ours := log.Len() > 0; ours != (why.Error() == "disk full") {
+			t.Errorf("%v: logged %q", why, log.String())
+		}
+		mu.Unlock()
+		if got := o.Stats().Deferred; got != 1 {
+			t.Errorf("%v: %d deferred", why, got)
+		}
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }

@@ -126,7 +126,7 @@ func TestChunksDoNotHoldTheirPlaceForEver(t *testing.T) {
 			c.send("MAIL FROM:<>\r\nRCPT TO:<a@customer.io>\r\nBDAT 3\r\nabc")
 			began, last := time.Now(), ""
 			go func() {
-				for range 60 {
+				for {
 					if _, err := io.WriteString(c.conn, more); err != nil {
 						return
 					}
@@ -140,7 +140,7 @@ func TestChunksDoNotHoldTheirPlaceForEver(t *testing.T) {
 				}
 				last = reply
 			}
-			if took := time.Since(began); !strings.HasPrefix(last, "421 4.4.2 ") || took > 10*time.Second {
+			if took := time.Since(began); !strings.HasPrefix(last, "421 4.4.2 ") || took > time.Minute {
 				t.Errorf("after %v: %q", took, last)
 			}
 		})
@@ -173,11 +173,11 @@ func TestAPanicEndsOneConversationAndSaysSo(t *testing.T) {
 // a handshake.
 func TestAHandshakeThatNeverEndsIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
-	h := build(t, 0, func(o *smtpd.Options) { withTLS(o); o.Connections = 2 })
+	h := build(t, 0, func(o *smtpd.Options) { withTLS(o); o.Connections, o.Unknown = 2, time.Hour })
 	addr := h.listen(true)
 	first := dialTo(t, addr)
 	second := dialTo(t, addr)
-	for end := time.Now().Add(5 * time.Second); h.Stats().Connected < 2 && time.Now().Before(end); {
+	for end := time.Now().Add(time.Minute); h.Stats().Connected < 2 && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 	}
 	time.Sleep(2100 * time.Millisecond) // the grace of those who came first
@@ -186,12 +186,12 @@ func TestAHandshakeThatNeverEndsIsNotWaitedFor(t *testing.T) {
 	third.want("220")
 	began := time.Now()
 	first.wantEnd() // its place is the third's
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	h.Shutdown(ctx)
 	second.wantEnd()
 	third.want("421 4.3.2")
-	if took := time.Since(began); took > 9*time.Second {
+	if took := time.Since(began); took > time.Minute {
 		t.Errorf("took %v", took)
 	}
 }
@@ -199,9 +199,9 @@ func TestAHandshakeThatNeverEndsIsNotWaitedFor(t *testing.T) {
 // A client that is known and then begins TLS has time to say again who it is.
 func TestWhoWasKnownInClearHasTimeAfterSTARTTLS(t *testing.T) {
 	t.Parallel()
-	h := build(t, 0, func(o *smtpd.Options) { withTLS(o); o.Unknown = 300 * time.Millisecond })
+	h := build(t, 0, func(o *smtpd.Options) { withTLS(o); o.Unknown = 3 * time.Second })
 	c := h.known(liveKey)
-	time.Sleep(400 * time.Millisecond)
+	time.Sleep(3100 * time.Millisecond)
 	c.say("STARTTLS", "220")
 	conn := tls.Client(c.conn, &tls.Config{InsecureSkipVerify: true})
 	c.conn = net.Conn(conn)

@@ -184,6 +184,10 @@ func (r *reception) take(content []byte, size int64) {
 	case r.server.kill.Err() != nil:
 		r.server.counts.deferred.Add(1)
 		r.goodbye(replyStopping)
+	case errors.Is(err, mail.ErrStale), errors.Is(err, report.ErrTooMany):
+		r.server.o.Log.Debug("put off a report", "request_id", id, "error", err)
+		r.server.counts.deferred.Add(1)
+		r.nonsense(replyLater)
 	default:
 		r.server.o.Log.Error("take in a report", "request_id", id, "error", err)
 		r.server.counts.deferred.Add(1)

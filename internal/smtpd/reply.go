@@ -37,6 +37,7 @@ var (
 	replyJunk        = reply{421, "4.7.0", "too many commands that make no sense"}
 	replyGuessing    = reply{421, "4.7.0", "too many wrong passwords; try again later"}
 	replyOurs        = reply{451, "4.3.0", "the server cannot take mail at the moment; try again shortly"}
+	replyLater       = reply{451, "4.3.0", "this cannot be taken in now; try again later"}
 	replyMany        = reply{452, "4.5.3", "too many recipients; send the others in another transaction"}
 	replyFailed      = reply{421, "4.3.0", "the server failed; try again"}
 	replyNoRoom      = reply{421, "4.3.0", "too many large messages at the same time; try again in a moment"}

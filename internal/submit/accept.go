@@ -219,7 +219,7 @@ func (s *Service) reserve(a *Acceptance) (leased int) {
 	}
 	for i := range a.Deliveries {
 		d := &a.Deliveries[i]
-		if d.Status == mail.Queued && s.dispatcher.Reserve(d.Owner.Env, d.Destination, d.Tier) {
+		if d.Status == mail.Queued && s.dispatcher.Reserve(d.Owner, d.Destination, d.Tier) {
 			d.Leased, d.Wait = true, mail.NoWait
 			leased++
 		}
@@ -234,7 +234,7 @@ func (s *Service) reserve(a *Acceptance) (leased int) {
 func (s *Service) undo(a *Acceptance, leased int) {
 	for i := range a.Deliveries {
 		if d := &a.Deliveries[i]; leased > 0 && d.Leased {
-			s.dispatcher.Release(d.Owner.Env, d.Destination, d.Tier)
+			s.dispatcher.Release(d.Owner, d.Destination, d.Tier)
 		}
 	}
 	s.discard(a.Content)
@@ -265,7 +265,7 @@ func (s *Service) handOn(a *Acceptance, out *Accepted, r *Receipt, leased int) {
 			works = append(works, mail.Work{Lease: r.Leases[i], Message: out.Message, Delivery: *d, Content: a.Content})
 			pointers = append(pointers, &works[len(works)-1])
 		case !d.Status.Final():
-			s.dispatcher.Waiting(d.Owner.Env, d.Destination, d.Tier, d.Due)
+			s.dispatcher.Waiting(d.Owner, d.Destination, d.Tier, d.Due)
 		}
 	}
 	if len(pointers) > 0 {

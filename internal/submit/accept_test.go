@@ -418,9 +418,9 @@ func (nullStore) Spool(context.Context, func(io.Writer) error) (submit.Spooled, 
 
 type nullDispatcher struct{}
 
-func (nullDispatcher) Reserve(mail.Env, string, mail.Tier) bool       { return true }
-func (nullDispatcher) Release(mail.Env, string, mail.Tier)            {}
-func (nullDispatcher) Dispatch([]*mail.Work)                          {}
-func (nullDispatcher) Waiting(mail.Env, string, mail.Tier, time.Time) {}
-func (nullDispatcher) Node() string                                   { return "n" }
-func (nullDispatcher) LeaseTime() time.Duration                       { return time.Minute }
+func (nullDispatcher) Reserve(mail.Owner, string, mail.Tier) bool       { return true }
+func (nullDispatcher) Release(mail.Owner, string, mail.Tier)            {}
+func (nullDispatcher) Dispatch([]*mail.Work)                            {}
+func (nullDispatcher) Waiting(mail.Owner, string, mail.Tier, time.Time) {}
+func (nullDispatcher) Node() string                                     { return "n" }
+func (nullDispatcher) LeaseTime() time.Duration                         { return time.Minute }

@@ -164,7 +164,7 @@ type fakeDispatcher struct {
 	waiting            []string
 }
 
-func (f *fakeDispatcher) Reserve(mail.Env, string, mail.Tier) bool {
+func (f *fakeDispatcher) Reserve(mail.Owner, string, mail.Tier) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.room == 0 {
@@ -175,7 +175,7 @@ func (f *fakeDispatcher) Reserve(mail.Env, string, mail.Tier) bool {
 	return true
 }
 
-func (f *fakeDispatcher) Release(mail.Env, string, mail.Tier) {
+func (f *fakeDispatcher) Release(mail.Owner, string, mail.Tier) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.room++
@@ -188,10 +188,10 @@ func (f *fakeDispatcher) Dispatch(works []*mail.Work) {
 	f.works = append(f.works, works...)
 }
 
-func (f *fakeDispatcher) Waiting(env mail.Env, destination string, tier mail.Tier, due time.Time) {
+func (f *fakeDispatcher) Waiting(owner mail.Owner, destination string, tier mail.Tier, due time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.waiting = append(f.waiting, fmt.Sprintf("%s %s %s +%s", env, destination, tier, due.Sub(noon)))
+	f.waiting = append(f.waiting, fmt.Sprintf("%s %s %s +%s", owner.Env, destination, tier, due.Sub(noon)))
 }
 
 func (*fakeDispatcher) Node() string             { return "node-a" }

@@ -118,12 +118,12 @@ type Dispatcher interface {
 	// Reserve asks for room for one delivery; what is reserved must be dispatched or
 	// released. No room, or older mail of that tier and destination still waiting in
 	// the store, is false: then the delivery is accepted as waiting.
-	Reserve(env mail.Env, destination string, tier mail.Tier) bool
-	Release(env mail.Env, destination string, tier mail.Tier)
+	Reserve(owner mail.Owner, destination string, tier mail.Tier) bool
+	Release(owner mail.Owner, destination string, tier mail.Tier)
 	// Dispatch takes works whose leases came with their acceptance. It never blocks.
 	Dispatch(works []*mail.Work)
 	// Waiting tells that deliveries were accepted that nobody leased, due at a time.
-	Waiting(env mail.Env, destination string, tier mail.Tier, due time.Time)
+	Waiting(owner mail.Owner, destination string, tier mail.Tier, due time.Time)
 	// Node is the name leases are taken under; LeaseTime how long they run.
 	Node() string
 	LeaseTime() time.Duration

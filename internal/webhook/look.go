@@ -35,15 +35,41 @@ func (s *Service) addBodies(ctx context.Context, owner mail.Owner, all []Deliver
 	for i := range endpoints {
 		byID[endpoints[i].ID] = &endpoints[i]
 	}
+	told := map[string][]*Delivery{} // by format
 	for i := range all {
-		d := &all[i]
-		if e := byID[d.Endpoint]; e != nil && d.Entry != nil {
-			if d.Body, err = s.body(d.Entry, e); err != nil {
+		if e := byID[all[i].Endpoint]; e != nil && all[i].Entry != nil {
+			told[e.Format] = append(told[e.Format], &all[i])
+		}
+	}
+	for format, page := range told {
+		f, err := s.pageOf(ctx, owner, format, page)
+		if err != nil {
+			return err
+		}
+		for _, d := range page {
+			if d.Body, err = f.Body(d.Entry, byID[d.Endpoint]); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// pageOf is a format that has read what these deliveries tell of.
+func (s *Service) pageOf(ctx context.Context, owner mail.Owner, format string, page []*Delivery) (Format, error) {
+	f := s.o.Formats[format]
+	if f == nil {
+		return nil, fmt.Errorf("there is no format %q", format)
+	}
+	p, ok := f.(Pager)
+	if !ok {
+		return f, nil
+	}
+	entries := make([]*eventlog.Entry, len(page))
+	for i, d := range page {
+		entries[i] = d.Entry
+	}
+	return p.Page(ctx, owner, entries)
 }
 
 // Delivery gives one with all its tries and the body they were sent, or mail.ErrNotFound. The
@@ -160,11 +186,32 @@ func (s *Service) Stats(ctx context.Context, owner mail.Owner, id mail.ID, windo
 	if err != nil {
 		return Stats{}, err
 	}
-	window = min(max(window, time.Hour), MaxWindow)
-	hours, err := s.o.Store.HookCounts(ctx, e.Row, s.o.Now().Add(-window))
+	all, err := s.StatsOf(ctx, []Endpoint{e}, window)
 	if err != nil {
 		return Stats{}, err
 	}
+	return all[0], nil
+}
+
+// StatsOf is Stats of many endpoints that were read already, in their order.
+func (s *Service) StatsOf(ctx context.Context, endpoints []Endpoint, window time.Duration) ([]Stats, error) {
+	window = min(max(window, time.Hour), MaxWindow)
+	rows := make([]int64, len(endpoints))
+	for i := range endpoints {
+		rows[i] = endpoints[i].Row
+	}
+	hours, err := s.o.Store.HookCounts(ctx, rows, s.o.Now().Add(-window))
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Stats, len(endpoints))
+	for i := range endpoints {
+		out[i] = sumUp(&endpoints[i], hours[endpoints[i].Row], window)
+	}
+	return out, nil
+}
+
+func sumUp(e *Endpoint, hours []Hour, window time.Duration) Stats {
 	out := Stats{Window: window, Backlog: e.State.Backlog, State: e.State, Hours: hours, SuccessRate: 1}
 	var durations [Buckets]int64
 	for _, h := range hours {
@@ -177,7 +224,7 @@ func (s *Service) Stats(ctx context.Context, owner mail.Owner, id mail.ID, windo
 		out.SuccessRate = float64(out.Delivered) / float64(all)
 	}
 	out.P50, out.P95, out.P99 = quantile(&durations, 0.50), quantile(&durations, 0.95), quantile(&durations, 0.99)
-	return out, nil
+	return out
 }
 
 // quantile gives the upper bound of the bucket a part of all lies below.

@@ -263,6 +263,9 @@ func (s *Service) Secret(ctx context.Context, owner mail.Owner, id mail.ID) (Sec
 	return s.secrets(&e)
 }
 
+// SecretOf opens the secrets of an endpoint that was read already.
+func (s *Service) SecretOf(e *Endpoint) (Secrets, error) { return s.secrets(e) }
+
 func (s *Service) secrets(e *Endpoint) (out Secrets, err error) {
 	plain, err := s.o.Ring.Open(e.Secret, secretLabel(e.ID))
 	if err != nil {

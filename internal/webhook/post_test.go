@@ -3,6 +3,7 @@ package webhook_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/x509"
 	"fmt"
@@ -41,7 +42,8 @@ func posting(url string) webhook.Request {
 // local may dial loopback, over http too.
 func local(t *testing.T, change ...func(*webhook.ClientOptions)) *webhook.Client {
 	t.Helper()
-	o := webhook.ClientOptions{Guard: route.NewGuard([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, nil), PublicURL: "https://mail.acme.test"}
+	o := webhook.ClientOptions{Guard: route.NewGuard([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, nil), PublicURL: "https://mail.acme.test",
+		Connect: 10 * patience, Total: patience}
 	for _, f := range change {
 		f(&o)
 	}
@@ -50,7 +52,7 @@ func local(t *testing.T, change ...func(*webhook.ClientOptions)) *webhook.Client
 	return c
 }
 
-func patience(total time.Duration) func(*webhook.ClientOptions) {
+func within(total time.Duration) func(*webhook.ClientOptions) {
 	return func(o *webhook.ClientOptions) { o.Total = total }
 }
 
@@ -95,7 +97,7 @@ func rude(t *testing.T, talk func(conn net.Conn)) string {
 			}
 			talking.Go(func() {
 				defer conn.Close()
-				_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+				_ = conn.SetDeadline(time.Now().Add(10 * patience))
 				if req, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
 					_, _ = io.Copy(io.Discard, req.Body)
 					talk(conn)
@@ -280,60 +282,66 @@ func TestHostileAnswersAreBounded(t *testing.T) {
 		name, want string
 		status     int
 		talk       func(net.Conn)
+		total      time.Duration // how long the client waits; 0: as long as it takes
 	}{
 		{"a body of 1 GB", "", 200, func(conn net.Conn) {
 			fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", 1<<30)
 			flood(conn, big, 1<<30)
-		}},
+		}, 0},
 		{"chunks without end", "", 500, func(conn net.Conn) {
 			fmt.Fprintf(conn, "HTTP/1.1 500 Oh\r\nTransfer-Encoding: chunked\r\n\r\n")
 			flood(conn, "10000\r\n"+big+"\r\n", 1<<30)
-		}},
+		}, 0},
 		{"a header without end", "larger than 32 KB", 0, func(conn net.Conn) {
 			fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\n")
 			flood(conn, "X-Header: "+strings.Repeat("y", 1000)+"\r\n", 1<<30)
-		}},
+		}, 0},
 		{"one header line without end", "larger than 32 KB", 0, func(conn net.Conn) {
 			fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nX-Long: ")
 			flood(conn, big, 1<<30)
-		}},
+		}, 0},
 		{"interim answers without end", "", 0, func(conn net.Conn) {
 			flood(conn, "HTTP/1.1 103 Early\r\nLink: <x>\r\n\r\n", 1<<30)
-		}},
+		}, 0},
 		{"a header that drips", "no answer in time", 0, func(conn net.Conn) {
 			fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\n")
 			drip(conn, "X-A: b\r\n", 20*time.Millisecond)
-		}},
+		}, time.Second},
 		{"a body that drips", "", 200, func(conn net.Conn) {
 			fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
 			drip(conn, "z", 20*time.Millisecond)
-		}},
-		{"silence", "no answer in time", 0, func(conn net.Conn) { time.Sleep(1500 * time.Millisecond) }},
-		{"garbage", "does not speak HTTP", 0, func(conn net.Conn) { fmt.Fprint(conn, "\x16\x03\x01\x00garbage\x00\xff\r\n\r\n") }},
-		{"SMTP", "does not speak HTTP", 0, func(conn net.Conn) { fmt.Fprint(conn, "220 mx.example.com ESMTP\r\n") }},
-		{"a closed connection", "closed before an answer", 0, func(conn net.Conn) {}},
-		{"half an answer", "closed before an answer", 0, func(conn net.Conn) { fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nX-A: b\r\n") }},
-		{"a negative length", "", 0, func(conn net.Conn) { fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n") }},
-		{"a body cut short", "", 200, func(conn net.Conn) { fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf") }},
+		}, time.Second},
+		{"silence", "no answer in time", 0, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }, time.Second},
+		{"garbage", "does not speak HTTP", 0, func(conn net.Conn) { fmt.Fprint(conn, "\x16\x03\x01\x00garbage\x00\xff\r\n\r\n") }, 0},
+		{"SMTP", "does not speak HTTP", 0, func(conn net.Conn) { fmt.Fprint(conn, "220 mx.example.com ESMTP\r\n") }, 0},
+		{"a closed connection", "closed before an answer", 0, func(conn net.Conn) {}, 0},
+		{"half an answer", "closed before an answer", 0, func(conn net.Conn) { fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nX-A: b\r\n") }, 0},
+		{"a negative length", "", 0, func(conn net.Conn) { fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n") }, 0},
+		{"a body cut short", "", 200, func(conn net.Conn) { fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf") }, 0},
 		{"a switch of protocols", "", 101, func(conn net.Conn) {
 			fmt.Fprint(conn, "HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
 			flood(conn, big, 1<<30)
-		}},
+		}, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			client := local(t, patience(time.Second))
+			client := local(t, within(cmp.Or(c.total, 10*patience)))
 			url := rude(t, c.talk)
 			runtime.GC()
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			began := time.Now()
 			try := client.Post(t.Context(), posting(url))
+			for range 2 { // the machine may stall for longer than an answer's head may take
+				if c.total > 0 && c.status != try.Status {
+					try = client.Post(t.Context(), posting(url))
+				}
+			}
 			took := time.Since(began)
 			runtime.ReadMemStats(&after)
 			if try.Status != c.status || !strings.Contains(try.Error, c.want) || (try.Status == 0) == (try.Error == "") || c.status != 200 && try.Delivered() {
 				t.Errorf("%+v", try)
 			}
-			if len(try.Response) > webhook.MaxResponse || took > 12*time.Second {
+			if len(try.Response) > webhook.MaxResponse || took > patience {
 				t.Errorf("kept %d bytes, took %v", len(try.Response), took)
 			}
 			// All that was allocated, the test's own flood included.
@@ -435,11 +443,10 @@ func TestAKeptConnectionThatClosedIsNoFailure(t *testing.T) {
 
 func TestAStopCutsACall(t *testing.T) {
 	t.Parallel()
-	url := rude(t, func(conn net.Conn) { time.Sleep(time.Second) })
 	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(50*time.Millisecond, cancel)
+	url := rude(t, func(conn net.Conn) { cancel(); _, _ = io.Copy(io.Discard, conn) })
 	began := time.Now()
-	if try := local(t).Post(ctx, posting(url)); try.Status != 0 || time.Since(began) > 900*time.Millisecond {
+	if try := local(t, within(10*patience)).Post(ctx, posting(url)); try.Status != 0 || time.Since(began) > patience {
 		t.Errorf("%+v after %v", try, time.Since(began))
 	}
 }

@@ -26,6 +26,12 @@ type Chooser interface {
 	Tells(n *eventlog.Entry, e *Endpoint) bool
 }
 
+// Pager is a Format that reads to write a body: Page gives it with all read already that
+// these entries of one owner tell of, so that a page of bodies costs as many reads as one.
+type Pager interface {
+	Page(ctx context.Context, owner mail.Owner, entries []*eventlog.Entry) (Format, error)
+}
+
 // Memory is what else is remembered: the jobs of replays, and answers to idempotency keys.
 type Memory interface {
 	CreateJob(ctx context.Context, j job.Job, once *mail.Once, answer func(job.Job) mail.Answer) error

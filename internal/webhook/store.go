@@ -57,8 +57,9 @@ type Store interface {
 	// of removed endpoints, delivered ones from before a time, old counts; and fails open ones
 	// that are to be discarded. It tells whether there is more to do.
 	SweepHooks(ctx context.Context, now, deliveredBefore time.Time) (more bool, err error)
-	// HookCounts sums up what was counted for an endpoint since a time, by hour, oldest first.
-	HookCounts(ctx context.Context, endpoint int64, since time.Time) ([]Hour, error)
+	// HookCounts sums up what was counted for each of these endpoints since a time, by hour,
+	// oldest first.
+	HookCounts(ctx context.Context, endpoints []int64, since time.Time) (map[int64][]Hour, error)
 }
 
 // Plan gives what decides which hooks entries owe, by the endpoints at a revision: as it was

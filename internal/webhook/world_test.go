@@ -187,7 +187,7 @@ func (w *world) accept(n int) (events []string) {
 func (w *world) deliver() {
 	w.Helper()
 	now := w.now()
-	works, err := w.store.Claim(w.Context(), queue.ClaimParams{Node: "one", Now: now, Until: now.Add(time.Minute), Max: 1000, Room: func(string, mail.Env, mail.Tier) int { return 1000 }})
+	works, err := w.store.Claim(w.Context(), queue.ClaimParams{Node: "one", Now: now, Until: now.Add(time.Minute), Max: 1000, Room: func(string, mail.Owner, mail.Tier) int { return 1000 }})
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -203,10 +203,13 @@ func (w *world) deliver() {
 	}
 }
 
+// patience bounds every wait: whoever waits longer waits for ever.
+const patience = time.Minute
+
 // until waits for a condition.
 func (w *world) until(what string, ok func() bool) {
 	w.Helper()
-	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(patience); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
 			w.Fatalf("%s: it did not come to that\n%s", what, w.log.String())
 		}

@@ -93,7 +93,7 @@ func register(t *testing.T, world *harness.World, p *harness.Postroad) []harness
 	if err := world.Publish(records); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(15 * time.Second); verified() != "verified"; time.Sleep(200 * time.Millisecond) {
+	for end := time.Now().Add(harness.Patience); verified() != "verified"; time.Sleep(200 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("not verified with its records published: %s", p.Call(t, "GET", "/v1/domains/acme.test/dns", harness.LiveKey, nil).Body)
 		}

@@ -122,7 +122,7 @@ func selfSigned(t *testing.T, dir string) string {
 func readMaildir(t *testing.T, dir string, n int) (all [][]byte) {
 	t.Helper()
 	var names []string
-	for end := time.Now().Add(10 * time.Second); len(names) < n; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(harness.Patience); len(names) < n; time.Sleep(20 * time.Millisecond) {
 		names, _ = filepath.Glob(filepath.Join(dir, "*"))
 		if time.Now().After(end) {
 			t.Fatalf("%d of %d messages in %s", len(names), n, dir)

@@ -68,7 +68,14 @@ func TestAHundredParallelTwinsAreOneMessage(t *testing.T) {
 		go func() {
 			defer twins.Done()
 			<-begin
-			answers[i], errs[i] = p.Do("POST", "/v1/messages", harness.LiveKey, order(1), "Idempotency-Key", "order/1")
+			ask := func() {
+				answers[i], errs[i] = p.Do("POST", "/v1/messages", harness.LiveKey, order(1), "Idempotency-Key", "order/1")
+			}
+			// On a machine that stalls the first may take longer than a twin is let wait.
+			ask()
+			for end := time.Now().Add(harness.Patience); answers[i].Status == http.StatusConflict && time.Now().Before(end); ask() {
+				time.Sleep(100 * time.Millisecond)
+			}
 		}()
 	}
 	close(begin)
@@ -91,7 +98,7 @@ func TestAHundredParallelTwinsAreOneMessage(t *testing.T) {
 	if ids := messagesOf(t, p, "order/1"); len(ids) != 1 {
 		t.Errorf("messages of the key: %v", ids)
 	}
-	if err := site.Wait(1, 10*time.Second); err != nil {
+	if err := site.Wait(1, harness.Patience); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(300 * time.Millisecond)
@@ -132,6 +139,9 @@ func TestAKillAroundTheCommitLeavesOneMessage(t *testing.T) {
 		case replayed:
 			between++
 			delay = delay * 9 / 10
+		case between+after == 0: // how slow this machine is is not known yet
+			before++
+			delay *= 2
 		default:
 			before++
 			delay = delay*5/4 + 50*time.Microsecond
@@ -144,7 +154,7 @@ func TestAKillAroundTheCommitLeavesOneMessage(t *testing.T) {
 	if before == 0 || between+after == 0 {
 		t.Errorf("the kills did not fall on both sides of the commit")
 	}
-	if err := site.Wait(20, 10*time.Second); err != nil {
+	if err := site.Wait(20, harness.Patience); err != nil {
 		t.Errorf("not every message arrived: %v", err)
 	}
 	if n := len(site.Counts()); n != 20 {

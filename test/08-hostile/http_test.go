@@ -220,7 +220,7 @@ func TestRequestsThatAreNoHTTP(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+			_ = c.SetDeadline(time.Now().Add(harness.Patience))
 			go func() {
 				_, _ = io.WriteString(c, request)
 				_ = c.(*net.TCPConn).CloseWrite()

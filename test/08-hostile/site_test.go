@@ -112,7 +112,7 @@ func TestNoSiteSticksTheQueue(t *testing.T) {
 	}
 	for name, id := range ids {
 		t.Run(name, func(t *testing.T) {
-			for end := time.Now().Add(40 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+			for end := time.Now().Add(2 * harness.Patience); ; time.Sleep(50 * time.Millisecond) {
 				status := p.Status(t, harness.LiveKey, id)
 				if status == "bounced" {
 					break

@@ -1,3 +1,3 @@
-// Package stop is about the end of a process that was asked to end: once, twice, and
+// Package stop is about the end of a process that was asked to end: once, twice, under load, and
 // with something on the wire that does not finish.
 package stop

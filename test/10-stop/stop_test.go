@@ -43,15 +43,32 @@ func stopTimed(t *testing.T, p *harness.Postroad, patience time.Duration) time.D
 
 func TestASoftStopFinishesWhatIsOnTheWireAndKeepsTheRest(t *testing.T) {
 	t.Parallel()
-	p, exchanger := stage(t, "about thinks before it says yes\non dot times 1: sleep 2s")
+	// Whoever stalls for as long as the site thinks stops too late: then the site thinks longer.
+	for _, think := range []string{"2s", "6s", "18s"} {
+		if softStopped(t, think) {
+			return
+		}
+	}
+	t.Error("more messages arrived during the stop than the one that was on the wire")
+}
+
+// softStopped stops while the site thinks about the first of five messages; false: others came, too.
+func softStopped(t *testing.T, think string) bool {
+	t.Helper()
+	p, exchanger := stage(t, "about thinks before it says yes\non dot times 1: sleep "+think)
+	defer p.Kill()
 	ids := []string{send(t, p, 0)}
 	p.ExpectEvents(t, harness.LiveKey, ids[0], "", "queued accepted", 10*time.Second)
 	for n := 1; n < 5; n++ { // these wait in the lane: its one connection is taken
 		ids = append(ids, send(t, p, n))
 	}
 	stopTimed(t, p, 20*time.Second)
-	if n := exchanger.Total(); n != 1 {
-		t.Errorf("%d messages arrived during the stop, want the one that was on the wire", n)
+	switch n := exchanger.Total(); {
+	case n == 0:
+		t.Fatal("what was on the wire did not arrive")
+	case n > 1:
+		t.Logf("%d messages had arrived when all had stopped, while the site thought for %s", n, think)
+		return false
 	}
 	if err := p.Restart(); err != nil {
 		t.Fatal(err)
@@ -65,14 +82,15 @@ func TestASoftStopFinishesWhatIsOnTheWireAndKeepsTheRest(t *testing.T) {
 	if exchanger.Total() != 5 || exchanger.Duplicates() != 0 {
 		t.Errorf("%d arrived, %d of them twice", exchanger.Total(), exchanger.Duplicates())
 	}
+	return true
 }
 
 // behindTheDot brings a message to where the site has it and does not say so.
 func behindTheDot(t *testing.T, more ...string) (*harness.Postroad, string) {
 	t.Helper()
-	p, exchanger := stage(t, "about takes it and falls silent\non dot: take; sleep 60s", more...)
+	p, exchanger := stage(t, "about takes it and falls silent\non dot: take; sleep 10m", more...)
 	id := send(t, p, 0)
-	if !exchanger.Wait(1, 15*time.Second) {
+	if !exchanger.Wait(1, harness.Patience) {
 		t.Fatal("nothing arrived")
 	}
 	return p, id
@@ -93,7 +111,7 @@ func expectUncertain(t *testing.T, p *harness.Postroad, id string) {
 
 func TestASecondSignalCutsAndWhatWasBehindTheDotIsUncertain(t *testing.T) {
 	t.Parallel()
-	p, id := behindTheDot(t)
+	p, id := behindTheDot(t, "POSTROAD_SOFT_STOP", "3m")
 	if err := syscall.Kill(p.Pid(), syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +119,7 @@ func TestASecondSignalCutsAndWhatWasBehindTheDotIsUncertain(t *testing.T) {
 	if err := syscall.Kill(p.Pid(), 0); err != nil {
 		t.Fatalf("the first signal did not wait for the reply: %v", err)
 	}
-	if took := stopTimed(t, p, 20*time.Second); took > 10*time.Second {
+	if took := stopTimed(t, p, 2*time.Minute); took > time.Minute {
 		t.Errorf("the second signal took %v", took)
 	}
 	expectUncertain(t, p, id)
@@ -110,8 +128,8 @@ func TestASecondSignalCutsAndWhatWasBehindTheDotIsUncertain(t *testing.T) {
 func TestASoftStopEndsAtItsLimit(t *testing.T) {
 	t.Parallel()
 	p, id := behindTheDot(t, "POSTROAD_SOFT_STOP", "1s")
-	took := stopTimed(t, p, 20*time.Second)
-	if took < 900*time.Millisecond || took > 10*time.Second {
+	took := stopTimed(t, p, 2*time.Minute)
+	if took < 900*time.Millisecond || took > time.Minute { // the site thinks for ten
 		t.Errorf("took %v, the limit is 1s", took)
 	}
 	expectUncertain(t, p, id)

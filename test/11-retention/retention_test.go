@@ -258,7 +258,7 @@ func mustRun(t *testing.T, p *harness.Postroad, args ...string) string {
 // eventually waits for something that happens in the background.
 func eventually(t *testing.T, within time.Duration, says string, is func() string) {
 	t.Helper()
-	for end := time.Now().Add(within); ; time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(max(within, harness.Patience)); ; time.Sleep(100 * time.Millisecond) {
 		wrong := is()
 		if wrong == "" {
 			return

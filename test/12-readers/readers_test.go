@@ -19,7 +19,7 @@ import (
 )
 
 // readWithin bounds one reader's run over the whole table.
-const readWithin = time.Minute
+const readWithin = 3 * time.Minute
 
 // stored is a letter after Postroad took it.
 type stored struct {

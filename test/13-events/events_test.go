@@ -63,7 +63,7 @@ func TestTwentyReadersSeeEveryEventOnce(t *testing.T) {
 	t.Parallel()
 	const perMessage = 3
 	p := harness.Start(t, harness.Options{Env: map[string]string{"POSTROAD_LOG_LEVEL": "warn"}})
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 	defer cancel()
 	expected := newGoal()
 	readers, reading := crowd(ctx, t, p, expected)
@@ -116,7 +116,7 @@ func crowd(ctx context.Context, t *testing.T, p *harness.Postroad, expected *goa
 func TestReadersGoOnOverStopsAndKills(t *testing.T) {
 	t.Parallel()
 	p := harness.Start(t, harness.Options{Env: map[string]string{"POSTROAD_LOG_LEVEL": "warn", "POSTROAD_RETRY_SCHEDULE": "1s,1s,1s,1s,1s"}})
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 	defer cancel()
 	expected := newGoal()
 	poll, stream := newReader("poll", p, expected), newReader("stream", p, expected)
@@ -129,22 +129,28 @@ func TestReadersGoOnOverStopsAndKills(t *testing.T) {
 		})
 	}
 	const rounds, size = 4, 200
+	fastest := time.Hour
 	for round := range rounds {
 		load(t, p, 4000, size, time.Minute)
 		if round%2 == 0 {
-			began := time.Now()
-			if code, err := p.Stop(20 * time.Second); code != 0 || err != nil {
-				t.Fatal(code, err)
-			}
-			if took := time.Since(began); took > 8*time.Second {
-				t.Errorf("a stop with readers took %s", took)
-			}
+			fastest = min(fastest, stopped(t, p))
 		} else {
 			p.Kill()
 		}
 		if err := p.Restart(); err != nil {
 			t.Fatal(err)
 		}
+	}
+	// A stop that waited for readers would do so for five seconds each time. A machine that stalls is asked again.
+	const most = 4 * time.Second
+	for again := 0; fastest > most && again < 3; again++ {
+		fastest = min(fastest, stopped(t, p))
+		if err := p.Restart(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if fastest > most {
+		t.Errorf("each stop with readers took %s or more", fastest)
 	}
 	whole := newReader("afterwards", p, expected)
 	settled(ctx, t, p, whole, rounds*size)
@@ -162,6 +168,16 @@ func TestReadersGoOnOverStopsAndKills(t *testing.T) {
 		t.Error("no stop said goodbye to the stream")
 	}
 	t.Logf("%d events of %d messages over %d restarts", whole.seen, rounds*size, rounds)
+}
+
+// stopped stops softly and tells how long that took.
+func stopped(t *testing.T, p *harness.Postroad) time.Duration {
+	t.Helper()
+	began := time.Now()
+	if code, err := p.Stop(harness.Patience); code != 0 || err != nil {
+		t.Fatal(code, err)
+	}
+	return time.Since(began)
 }
 
 // settled reads the log until every message is delivered.

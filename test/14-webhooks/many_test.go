@@ -65,7 +65,7 @@ func TestFiftyEndpointsShareAThousandEventsASecond(t *testing.T) {
 	if len(r.odd) > 0 {
 		t.Errorf("odd requests: %v", r.odd)
 	}
-	lags := lagsOf(r)
+	lags := lagsOf(r, time.Time{})
 	t.Logf("%d endpoints, %d events at %.0f events/s, %d requests; from state change to first byte p50 %v, p95 %v, p99 %v, most %v (goal: p95 < %v); most memory of the process: %d MB",
 		many, len(lags), rate, len(r.all()), quantile(lags, 50), quantile(lags, 95), quantile(lags, 99), lags[len(lags)-1], goalP95, harness.PeakMemory(p.Pid())>>20)
 	if p95 := quantile(lags, 95); p95 > boundAll && !harness.Raced() {

@@ -1,6 +1,6 @@
 // A receiver as the documentation of npm's standardwebhooks has them: the raw body, the
-// headers, the secret. Standard input: one line, the secret. Standard output: the port, then
-// a line of JSON for each request: what the library said of it as it came, and changed.
+// headers, the secret. Standard input: one line, the secret. Standard output: the port, a line when the
+// secret is known, then a line of JSON for each request: what the library said of it as it came, and changed.
 'use strict';
 
 const http = require('node:http');
@@ -59,5 +59,5 @@ const server = http.createServer((req, res) => {
     });
 });
 
-readline.createInterface({ input: process.stdin }).on('line', line => { secret = line; }).on('close', () => process.exit(0));
+readline.createInterface({ input: process.stdin }).on('line', line => { secret = line; console.log('known'); }).on('close', () => process.exit(0));
 server.listen(0, host, () => console.log(server.address().port));

@@ -118,7 +118,7 @@ func (r *receiver) counts() map[string]int {
 // await waits until so many different events are there.
 func (r *receiver) await(t testing.TB, n int, within time.Duration) {
 	t.Helper()
-	for end := time.Now().Add(within); r.distinct() < n; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(max(within, harness.Patience)); r.distinct() < n; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%d events arrived within %v, want %d", r.distinct(), within, n)
 		}

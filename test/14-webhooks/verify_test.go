@@ -103,7 +103,9 @@ func TestTheOfficialNPMLibraryVerifiesOurHooks(t *testing.T) {
 	if _, err := in.Write([]byte(secret + "\n")); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(50 * time.Millisecond) // node reads its line
+	if !lines.Scan() { // it knows the secret
+		t.Fatalf("the receiver ended: %s", trouble.String())
+	}
 	p.Send(t, harness.TestKey, message())
 	for i := range 3 {
 		if !lines.Scan() {

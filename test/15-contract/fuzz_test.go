@@ -25,7 +25,7 @@ const (
 	requests    = 20_000
 	limited     = 1_500
 	connections = 8
-	patience    = 20 * time.Second // for one answer
+	patience    = time.Minute // for one answer
 )
 
 // rare are operations that cost a hundred times what others do (keys of RSA, slow hashes), by

@@ -111,7 +111,7 @@ func (s *stage) webhook() string {
 func (s *stage) hook() string {
 	id := s.webhook()
 	s.delivered()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(harness.Patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		list := s.do("GET", "/v1/webhooks/"+id+"/deliveries", "")["data"].([]any)
 		if len(list) > 0 {
 			return list[0].(map[string]any)["delivery_id"].(string)

@@ -139,7 +139,7 @@ func messages(t *testing.T, c *postroad.Client) {
 // await waits until a message has come to its end.
 func await(t *testing.T, c *postroad.Client, id string) *postroad.MessageRecord {
 	t.Helper()
-	for range 200 {
+	for end := time.Now().Add(harness.Patience); time.Now().Before(end); {
 		m, err := c.Messages.Get(t.Context(), id)
 		if err != nil {
 			t.Fatal(err)
@@ -349,7 +349,7 @@ func sandbox(t *testing.T, c *postroad.Client) {
 	done := make(chan *postroad.SandboxMessage, 1)
 	var waiting sync.WaitGroup
 	waiting.Go(func() {
-		m, err := c.Sandbox.WaitFor(ctx, postroad.Expected{Recipient: "otp@sandbox-of.test", Subject: "code", Timeout: 20 * time.Second})
+		m, err := c.Sandbox.WaitFor(ctx, postroad.Expected{Recipient: "otp@sandbox-of.test", Subject: "code", Timeout: harness.Patience})
 		if err != nil {
 			t.Error(err)
 		}
@@ -406,14 +406,14 @@ func (r *receiver) wait(t *testing.T) *postroad.Event {
 	select {
 	case e := <-r.events:
 		return e
-	case <-time.After(10 * time.Second):
+	case <-time.After(harness.Patience):
 		t.Fatal("no webhook came")
 		return nil
 	}
 }
 
 func within(t *testing.T, d time.Duration) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), d)
+	ctx, cancel := context.WithTimeout(t.Context(), max(d, 2*harness.Patience))
 	t.Cleanup(cancel)
 	return ctx
 }

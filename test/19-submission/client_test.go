@@ -23,7 +23,7 @@ func dial(t *testing.T, addr string) *client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(time.Minute))
+	_ = conn.SetDeadline(time.Now().Add(3 * time.Minute))
 	return &client{t, conn, bufio.NewReader(conn)}
 }
 

@@ -53,6 +53,10 @@ func TestNothingThatWasAnswered250IsLostByAKill(t *testing.T) {
 			})
 		}
 		time.Sleep(time.Duration(60+moments.IntN(200)) * time.Millisecond)
+		enough := func() bool { mu.Lock(); defer mu.Unlock(); return len(all) >= 10*(round+1) }
+		for end := time.Now().Add(harness.Patience); !enough() && time.Now().Before(end); {
+			time.Sleep(time.Millisecond) // a slow machine takes longer than a moment
+		}
 		h.Kill()
 		senders.Wait()
 		if err := h.Restart(); err != nil {

@@ -89,7 +89,7 @@ func (h *house) arrived(t *testing.T, key string) (recipients int, raw []byte) {
 			ID string `json:"message_id"`
 		} `json:"data"`
 	}
-	for end := time.Now().Add(30 * time.Second); len(list.Data) == 0; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(harness.Patience); len(list.Data) == 0; time.Sleep(20 * time.Millisecond) {
 		a := h.Must(t, http.StatusOK, "GET", "/v1/messages?idempotency_key="+key, harness.TestKey, nil)
 		if err := json.Unmarshal(a.Body, &list); err != nil {
 			t.Fatal(err)

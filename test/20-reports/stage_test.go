@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -198,10 +197,12 @@ func (s *stage) command(args ...string) string {
 		s.Fatal(err)
 	}
 	cmd := exec.CommandContext(s.Context(), binary, args...)
-	cmd.Env = append(os.Environ(), "POSTROAD_DATA_DIR="+cmp.Or(s.dataDir, filepath.Join(s.p.Dir, "data")))
+	cmd.Env = []string{"POSTROAD_DATA_DIR=" + cmp.Or(s.dataDir, filepath.Join(s.p.Dir, "data"))}
+	said := &strings.Builder{}
+	cmd.Stderr = said
 	out, err := cmd.Output()
 	if err != nil {
-		s.Fatalf("%v: %v", args, err)
+		s.Fatalf("%v: %v: %s", args, err, said)
 	}
 	return string(out)
 }

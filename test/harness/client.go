@@ -39,8 +39,23 @@ func (a Answer) Text(t testing.TB, field string) string {
 }
 
 // Do makes one request. The body is nil, bytes as they are, a reader, or something to
-// write as JSON. Headers come in pairs.
+// write as JSON. Headers come in pairs. A server whose machine stood still takes no mail in for a moment
+// and says so: it is asked again.
 func (p *Postroad) Do(method, path, key string, body any, headers ...string) (Answer, error) {
+	a, err := p.once(method, path, key, body, headers)
+	_, read := body.(io.Reader)
+	for end := time.Now().Add(Patience); err == nil && !read && a.overloaded() && time.Now().Before(end); {
+		time.Sleep(200 * time.Millisecond)
+		a, err = p.once(method, path, key, body, headers)
+	}
+	return a, err
+}
+
+func (a *Answer) overloaded() bool {
+	return a.Status == http.StatusServiceUnavailable && bytes.Contains(a.Body, []byte(`"code":"overloaded"`))
+}
+
+func (p *Postroad) once(method, path, key string, body any, headers []string) (Answer, error) {
 	var content io.Reader
 	switch b := body.(type) {
 	case nil:
@@ -170,12 +185,13 @@ func names(events []Event, recipient string) []string {
 
 // ExpectEvents waits until the whole timeline of a recipient ("" = of the message) is
 // this list, written as one text: "queued accepted delivered". An event too many fails
-// as one too few does: the list is looked at again a moment later.
+// as one too few does: the list is looked at again a moment later. It waits for as long as within says,
+// and at least [Patience].
 func (p *Postroad) ExpectEvents(t testing.TB, key, id, recipient, want string, within time.Duration) {
 	t.Helper()
 	list := strings.Fields(want)
 	var events []Event
-	for end := time.Now().Add(within); ; time.Sleep(15 * time.Millisecond) {
+	for end := time.Now().Add(max(within, Patience)); ; time.Sleep(15 * time.Millisecond) {
 		events = p.Events(t, key, id)
 		have := names(events, recipient)
 		if slices.Equal(have, list) {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"sync"
 	"syscall"
@@ -55,12 +56,26 @@ func reserve(lock, port string) error {
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return errors.Join(err, f.Close())
 	}
-	l, err := net.Listen("tcp", ":"+port)
-	if err != nil {
+	if err := listenable(port); err != nil {
 		return errors.Join(err, f.Close())
 	}
 	reserved.Lock()
 	reserved.locks = append(reserved.locks, f)
 	reserved.Unlock()
+	return nil
+}
+
+// listenable tells whether the port can be listened on. A process that another goroutine starts meanwhile
+// would have the listener from its fork to its exec, and on a busy machine still when the port is wanted in
+// earnest: so nobody forks while it is open. (Elsewhere net takes the same lock itself, and must not wait for us.)
+func listenable(port string) error {
+	if runtime.GOOS == "linux" {
+		syscall.ForkLock.RLock()
+		defer syscall.ForkLock.RUnlock()
+	}
+	l, err := net.Listen("tcp", ":"+port)
+	if err != nil {
+		return err
+	}
 	return l.Close()
 }

@@ -134,7 +134,7 @@ postlog   unix-dgram n - n - 1 postlogd
 `
 
 func (p *Postfix) command(ctx context.Context, verb string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 2*Patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "postfix", "-c", p.etc(), verb)
 	// The daemons keep our pipes open: what it says goes to a file.
@@ -153,7 +153,7 @@ func (p *Postfix) command(ctx context.Context, verb string) (string, error) {
 func (p *Postfix) Stop() error {
 	pid := p.Pid()
 	out, err := p.command(context.Background(), "stop")
-	for range 200 {
+	for range int(Patience / (25 * time.Millisecond)) {
 		if pid == 0 || !alive(pid) {
 			return nil
 		}
@@ -183,7 +183,7 @@ func alive(pid int) bool {
 // waitForBanner returns when an SMTP server greets at address.
 func waitForBanner(ctx context.Context, address string) error {
 	var last error
-	for range 200 {
+	for range int(Patience / (50 * time.Millisecond)) {
 		if last = greeted(ctx, address); last == nil {
 			return nil
 		}

@@ -52,7 +52,11 @@ type Postroad struct {
 }
 
 // readyWithin bounds how long a start may take, on a machine busy with other tests.
-const readyWithin = 30 * time.Second
+const readyWithin = 2 * Patience
+
+// Patience is the least that any wait of a scenario takes before it gives up: a machine that stalls or is
+// shared passes each shorter one while nothing is wrong. How fast something must be is measured, not waited for.
+const Patience = time.Minute
 
 // Start launches a Postroad for a test and ends it with the test. When the test failed,
 // the end of its log is shown.
@@ -126,7 +130,7 @@ func Launch(ctx context.Context, o Options) (*Postroad, error) {
 		smtp = ""
 	}
 	p := &Postroad{foreign: o.Path != "" || os.Getenv("POSTROAD_TEST_BINARY") != "", Dir: o.Dir, Addr: addr, SMTP: smtp, Inbound: inbound, URL: "http://" + addr, env: env, binary: binary, client: &http.Client{
-		Timeout:   time.Minute,
+		Timeout:   3 * Patience,
 		Transport: &http.Transport{MaxIdleConnsPerHost: 200},
 	}}
 	if err := p.spawn(); err != nil {
@@ -206,16 +210,22 @@ func (p *Postroad) Kill() {
 }
 
 // Stop is the soft stop (SIGTERM). It tells the exit code, or an error when the process
-// is still there after patience; then it is killed.
+// is still there after patience, at least [Patience]; then it is killed.
 func (p *Postroad) Stop(patience time.Duration) (int, error) {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	return p.StopBy(syscall.SIGTERM, patience)
+}
+
+// StopBy is Stop by another signal.
+func (p *Postroad) StopBy(signal syscall.Signal, patience time.Duration) (int, error) {
+	patience = max(patience, Patience)
+	_ = p.cmd.Process.Signal(signal)
 	defer p.client.CloseIdleConnections()
 	select {
 	case <-p.ended:
 		return p.cmd.ProcessState.ExitCode(), nil
 	case <-time.After(patience):
 		p.Kill()
-		return -1, fmt.Errorf("still running %v after SIGTERM", patience)
+		return -1, fmt.Errorf("still running %v after %v", patience, signal)
 	}
 }
 

@@ -103,15 +103,19 @@ type Record struct {
 // Register adds a sending domain and gives the records it should have. The algorithm
 // of its DKIM key is "rsa2048", "ed25519", or "" for Postroad's default (both).
 func (w *World) Register(p *Postroad, name, algorithm string) ([]Record, error) {
+	return w.register(p, LiveKey, name, algorithm)
+}
+
+func (w *World) register(p *Postroad, key, name, algorithm string) ([]Record, error) {
 	body := map[string]any{"name": name}
 	if algorithm != "" {
 		body["dkim"] = map[string]any{"algorithm": algorithm}
 	}
-	a, err := p.Do("POST", "/v1/domains", LiveKey, body)
+	a, err := p.Do("POST", "/v1/domains", key, body)
 	if err != nil || a.Status != http.StatusCreated {
 		return nil, fmt.Errorf("register %s: %v, status %d: %.500s", name, err, a.Status, a.Body)
 	}
-	a, err = p.Do("GET", "/v1/domains/"+name+"/dns", LiveKey, nil)
+	a, err = p.Do("GET", "/v1/domains/"+name+"/dns", key, nil)
 	if err != nil || a.Status != http.StatusOK {
 		return nil, fmt.Errorf("records of %s: %v, status %d: %.500s", name, err, a.Status, a.Body)
 	}
@@ -147,15 +151,20 @@ func quoteTXT(text string) string {
 
 // Verify registers a domain, publishes what it asks for and has it verified.
 func (w *World) Verify(p *Postroad, name, algorithm string) error {
-	records, err := w.Register(p, name, algorithm)
+	return w.VerifyFor(p, LiveKey, name, algorithm)
+}
+
+// VerifyFor is Verify for the project of a key.
+func (w *World) VerifyFor(p *Postroad, key, name, algorithm string) error {
+	records, err := w.register(p, key, name, algorithm)
 	if err != nil {
 		return err
 	}
 	if err := w.Publish(records); err != nil {
 		return fmt.Errorf("publish the records of %s: %w", name, err)
 	}
-	for end := time.Now().Add(15 * time.Second); ; time.Sleep(200 * time.Millisecond) {
-		a, err := p.Do("POST", "/v1/domains/"+name+"/verify", LiveKey, []byte("{}"))
+	for end := time.Now().Add(Patience); ; time.Sleep(200 * time.Millisecond) {
+		a, err := p.Do("POST", "/v1/domains/"+name+"/verify", key, []byte("{}"))
 		if err != nil {
 			return err
 		}
@@ -175,7 +184,7 @@ func (w *World) LookupTXT(name string) ([]string, error) {
 	resolver := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, network, w.DNS.Addr())
 	}}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
 	return resolver.LookupTXT(ctx, strings.TrimSuffix(name, ".")+".")
 }

@@ -6,7 +6,8 @@
 //
 // It sets up what the tests need by itself (see tools.go), goes through its steps in
 // order, does them all even when one fails, and ends with a summary. It exits 1 when a
-// step failed.
+// step failed. A test that failed among all others is run once more by itself (again.go), and the
+// summary names it when it passes then.
 package main
 
 import (
@@ -30,6 +31,7 @@ type options struct {
 	steps    string
 	packages string
 	timeout  time.Duration
+	dir      string // of the module; "" is where we are
 }
 
 // step is one thing checked. Its error is a failure; errSkipped says why it was not done.
@@ -104,7 +106,7 @@ func runSteps(o options) int {
 		}
 	}
 	fmt.Println("== summary")
-	for _, line := range append(summary, testTotals) {
+	for _, line := range slices.Concat(summary, tested.notes(), []string{tested.totals()}) {
 		if line != "" {
 			fmt.Println(line)
 		}

@@ -124,7 +124,7 @@ func (l *linter) unique(id, where string) {
 // verbs are the last segments of POSTs that are done to a thing.
 var (
 	segment  = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
-	singular = []string{"me", "project", "health", "version", "content", "raw", "dns", "dkim", "sandbox", "secret", "stats", "usage", "audit", "diff", "export", "stream", "wait", "session", "setup", "preview", "behaviour"}
+	singular = []string{"me", "project", "health", "version", "content", "raw", "preview", "dns", "dkim", "sandbox", "secret", "stats", "usage", "audit", "diff", "export", "stream", "wait", "session", "setup", "behaviour"}
 	verbs    = []string{"batch", "raw", "cancel", "send-now", "resend", "preview", "validate", "test-send", "publish", "rollback", "verify", "rotate", "activate", "check", "import",
 		"rotate-secret", "expire-old-secret", "enable", "disable", "test", "replay", "retry", "suspend", "resume", "release", "login", "logout"}
 )

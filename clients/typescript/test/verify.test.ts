@@ -89,13 +89,14 @@ test('of a body that is too large no more is read than may be', async () => {
   for (const [what, size] of Object.entries(bounds)) {
     let given = 0;
     const endless = new ReadableStream<Uint8Array>({ pull(c) { given += size; c.enqueue(new Uint8Array(size)); } });
-    const began = Date.now();
+    const began = process.cpuUsage(); // a machine that stalls spends none
     const request = new Request('https://app.test/hooks', { method: 'POST', body: endless, headers: sign('{}'), duplex: 'half' } as RequestInit);
     await assert.rejects(verifyRequest(request, secret), (e: Error) => (e as SignatureError).code === 'payload_too_large', what);
     assert.ok(given <= 4 << 20, `${what}: ${given} bytes were read`);
     const node: NodeRequest = { headers: sign('{}'), async *[Symbol.asyncIterator]() { for (;;) yield new Uint8Array(size); } };
     await assert.rejects(verifyNodeRequest(node, secret), (e: Error) => (e as SignatureError).code === 'payload_too_large', what);
-    assert.ok(Date.now() - began < 5000, `${what} took ${Date.now() - began} ms`);
+    const spent = process.cpuUsage(began);
+    assert.ok(spent.user + spent.system < 5e6, `${what} took ${(spent.user + spent.system) / 1000} ms`);
   }
   const text = JSON.stringify({ id: 'evt_1', type: 'x', data: { long: 'é'.repeat(100_000) } });
   const bytes = Buffer.from(text);

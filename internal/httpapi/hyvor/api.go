@@ -145,6 +145,10 @@ const base = "/api/console"
 // Owns tells whether a path is this dialect's.
 func Owns(path string) bool { return strings.HasPrefix(path, "/api/") }
 
+// Routes are the dialect's routes without what they need to work: for whoever compares them
+// with what is documented.
+func Routes() []httpapi.Route { return (&API{needs: map[string]need{}}).routes() }
+
 func (a *API) routes() []httpapi.Route {
 	var all []httpapi.Route
 	add := func(method, path, scope string, handle func(*httpapi.Call) (any, error), v1 ...string) {

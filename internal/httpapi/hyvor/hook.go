@@ -83,20 +83,26 @@ func namesOf(e *webhook.Endpoint) []string {
 }
 
 // Format writes hooks as this dialect's receivers expect them: {"event", "payload"}. It is
-// a webhook.Format and a webhook.Chooser.
+// a webhook.Format, a webhook.Chooser and a webhook.Pager.
 type Format struct {
 	Archive interface {
 		Find(ctx context.Context, owner mail.Owner, ref string) (*archive.Record, error)
+		FindAll(ctx context.Context, owner mail.Owner, ids []mail.ID) ([]archive.Record, error)
 		Attempts(ctx context.Context, r *archive.Record) ([]archive.AttemptOf, error)
+		AttemptsOf(ctx context.Context, owner mail.Owner, messages []int64) (map[int64][]archive.AttemptOf, error)
 	}
 	Domains interface {
 		Find(ctx context.Context, project int64, ref string) (project.Domain, error)
+		List(ctx context.Context, project int64) ([]project.Domain, error)
 		Records(d project.Domain) []project.Record
 	}
-	// Suppressions finds one by its id, as the store does.
+	// Suppressions finds them by their ids, as the store does.
 	Suppressions interface {
 		Suppression(ctx context.Context, owner mail.Owner, id mail.ID) (mail.Suppression, error)
+		SuppressionsByID(ctx context.Context, owner mail.Owner, ids []mail.ID) ([]mail.Suppression, error)
 	}
+
+	page *hookPage // what was read already; nil: nothing
 }
 
 // Speaks tells whether there is a name for a type.
@@ -197,7 +203,7 @@ func (f *Format) aboutSend(ctx context.Context, n *eventlog.Entry, e *webhook.En
 	if n.Message == nil || n.Delivery == nil {
 		return nil, nil, nil // retention was faster
 	}
-	r, err := f.Archive.Find(ctx, n.Owner, n.Message.ID.Text(mail.PrefixMessage))
+	r, err := f.record(ctx, n)
 	if errors.Is(err, mail.ErrNotFound) { // an example
 		r, err = &archive.Record{Message: *n.Message, Deliveries: []mail.Delivery{*n.Delivery}}, nil
 	}
@@ -233,7 +239,12 @@ func (f *Format) aboutSend(ctx context.Context, n *eventlog.Entry, e *webhook.En
 	return bouncePayload{attemptPayload{p, attempt}, bounceOf(n)}, addresses, nil
 }
 
+// statusByEvent is the recipient's after an event. That a site reports a delay of what it took
+// changes nothing: no hook would follow that takes it back.
 func statusByEvent(n *eventlog.Entry) string {
+	if before, ok := mail.ParseStatus(n.Detail.Previous); ok && n.Type == mail.EventDeferred && n.Detail.Reason == mail.BounceReported {
+		return statusOf(&mail.Delivery{Status: before})
+	}
 	return strings.TrimPrefix(nameOf(&n.Event), "send.recipient.")
 }
 
@@ -256,7 +267,7 @@ func (f *Format) attempt(ctx context.Context, r *archive.Record, n *eventlog.Ent
 	if err != nil {
 		return nil, nil
 	}
-	all, err := f.Archive.Attempts(ctx, r)
+	all, err := f.attempts(ctx, r)
 	if err != nil && !errors.Is(err, mail.ErrNotFound) {
 		return nil, err
 	}
@@ -321,7 +332,7 @@ func (f *Format) suppressing(ctx context.Context, n *eventlog.Entry) (suppressio
 	}
 	s.Reason, s.Kind, s.CreatedAt = d.Reason, d.Kind, d.Since
 	if id, err := mail.ParseID(mail.PrefixSuppression, d.Public); err == nil {
-		switch kept, err := f.Suppressions.Suppression(ctx, n.Owner, id); {
+		switch kept, err := f.suppression(ctx, n.Owner, id); {
 		case err == nil:
 			s = kept
 		case !errors.Is(err, mail.ErrNotFound):
@@ -350,7 +361,7 @@ type dkimResultOut struct {
 
 // aboutDomain tells of a domain as it is; of one that is gone what the event kept.
 func (f *Format) aboutDomain(ctx context.Context, n *eventlog.Entry) (any, error) {
-	d, err := f.Domains.Find(ctx, n.Owner.Project, n.Detail.Object)
+	d, err := f.domain(ctx, n)
 	var out domainOut
 	switch {
 	case err == nil:

@@ -38,7 +38,7 @@ func (h *house) next() webhook.Request {
 	case q := <-h.posts.got:
 		h.pass(time.Second) // endpoints are told so many a second
 		return q
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		h.t.Fatal("no hook came")
 		return webhook.Request{}
 	}
@@ -147,6 +147,8 @@ func TestComplaintsAndLateBouncesAreToldOf(t *testing.T) {
 	entry := h.lastEntry()
 	entry.Type, entry.Detail = mail.EventComplained, mail.Detail{Summary: "Reported as spam", FeedbackType: "abuse"}
 	matches(t, f, entry, `{"event":"send.recipient.complained","payload":{"send":`+sendPattern+`,"recipient":{"…":1,"status":"complained"},"complaint":{"text":"Reported as spam","feedback_type":"abuse"}}}`)
+	entry.Type, entry.Detail = mail.EventDeferred, mail.Detail{Previous: "delivered", Reason: "report", Summary: "Delayed after it was taken", Reply: &mail.Reply{Code: 450, Text: "timed out"}}
+	matches(t, f, entry, `{"event":"send.recipient.deferred","payload":{"send":{"…":1,"id":"<int>","status":"accepted"},"recipient":{"…":1,"status":"accepted"},"attempt":null}}`)
 	entry.Type, entry.Detail = mail.EventBounced, mail.Detail{Bounce: &mail.Bounce{Type: "hard", Reason: "report", Reply: &mail.Reply{Enhanced: "5.1.1", Text: "unknown user"}}}
 	matches(t, f, entry, `{"event":"send.recipient.bounced","payload":{"send":`+sendPattern+`,"recipient":{"…":1,"status":"bounced"},"attempt":null,"bounce":{"text":"unknown user","status":"5.1.1"}}}`)
 }
@@ -204,7 +206,7 @@ func TestDeliveriesOfHooksAreShownWithWhatCameBack(t *testing.T) {
 	h.next()
 	path := fmt.Sprintf("/api/console/webhooks/deliveries?webhook_id=%d", id)
 	var a answer
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		if a = h.must(200, "", liveKey, "GET", path, ""); strings.Count(a.Body.String(), `"try_count":1`) == 3 || time.Now().After(deadline) {
 			break
 		}
@@ -239,7 +241,7 @@ func TestAFailingHookIsTriedAtTheTimesPromised(t *testing.T) {
 	h.hooked("domain.created")
 	h.domain("new.test", "pending")
 	first := h.next().At
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(2 * time.Millisecond) {
 		all, err := h.hooks.Deliveries(t.Context(), webhook.DeliveryQuery{Owner: mail.Owner{Project: h.project.Row}, Limit: 10})
 		if err != nil || time.Now().After(deadline) {
 			t.Fatal("the try was not recorded", err)

@@ -57,6 +57,9 @@ type house struct {
 	now time.Time
 }
 
+// patience bounds every wait of a test: whoever waits longer waits for ever.
+const patience = time.Minute
+
 func (h *house) clock() time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -138,7 +141,7 @@ func build(t testing.TB, bounds hyvor.Bounds) *house {
 	}
 	h.dns = dnstest.Start(t, "")
 	h.domains = project.NewDomains(project.DomainsOptions{Store: h.store, Ring: ring, Hostname: "mx.postroad.test", Now: h.clock,
-		Resolver: dns.New(dns.Options{Servers: []netip.AddrPort{netip.MustParseAddrPort(h.dns.Addr())}, MinTTL: 1, FailureTTL: 1})})
+		Resolver: dns.New(dns.Options{Servers: []netip.AddrPort{netip.MustParseAddrPort(h.dns.Addr())}, MinTTL: 1, FailureTTL: 1, PerTry: patience, Budget: patience})})
 	h.submits = &recorder{Service: submit.NewService(submit.Options{Store: h.store, Domains: h.domains, Renderer: render.New(render.NoTemplates{}), Now: h.clock})}
 	reading := archive.NewService(h.store, nil)
 	reading.Now = h.clock
@@ -147,7 +150,7 @@ func build(t testing.TB, bounds hyvor.Bounds) *house {
 	h.hooks = webhook.New(webhook.Options{Store: h.store, Log: h.store, Memory: h.store, Poster: h.posts, Ring: ring, Wake: h.store.Wake, Node: "test", Now: h.clock,
 		Formats: map[string]webhook.Format{webhook.FormatStandard: webhook.Standard{BaseURL: "https://mail.acme.test"},
 			webhook.FormatHyvor: &hyvor.Format{Archive: archive.NewService(h.store, nil), Domains: h.domains, Suppressions: h.store}}})
-	h.Handler = hyvor.New(hyvor.Options{Door: httpapi.New(httpapi.Options{Access: h.access, Pressure: h.pressed, Memory: h.store, PublicURL: "https://mail.acme.test", Now: h.clock}),
+	h.Handler = hyvor.New(hyvor.Options{Door: httpapi.New(httpapi.Options{Access: h.access, Pressure: h.pressed, Memory: h.store, PublicURL: "https://mail.acme.test", Now: h.clock, PatienceForTwin: patience}),
 		Access: h.access, Limits: limits, Submitter: h.submits, Archive: h.reads, Orders: h.store, Domains: h.domains,
 		Suppressions: feedback.NewService(h.store, h.clock), Webhooks: h.hooks, Store: h.store, Bounds: bounds})
 	h.domain("acme.test", project.DomainVerified)
@@ -277,7 +280,7 @@ func (h *house) carry(by func(address string) outcome) int {
 	h.t.Helper()
 	ctx, now := context.Background(), h.clock()
 	works, err := h.store.Claim(ctx, queue.ClaimParams{Node: "test", Now: now, Until: now.Add(time.Minute), Max: 1000,
-		Room: func(string, mail.Env, mail.Tier) int { return 1000 }})
+		Room: func(string, mail.Owner, mail.Tier) int { return 1000 }})
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ type Webhooks interface {
 	List(ctx context.Context, owner mail.Owner) ([]webhook.Endpoint, error)
 	Update(ctx context.Context, owner mail.Owner, id mail.ID, d webhook.Edit) (webhook.Endpoint, error)
 	Delete(ctx context.Context, owner mail.Owner, id mail.ID, ifVersion int64, by string) error
-	Secret(ctx context.Context, owner mail.Owner, id mail.ID) (webhook.Secrets, error)
+	SecretOf(e *webhook.Endpoint) (webhook.Secrets, error)
 	Deliveries(ctx context.Context, q webhook.DeliveryQuery) ([]webhook.Delivery, error)
 }
 
@@ -64,7 +64,7 @@ func (a *API) listWebhooks(c *httpapi.Call) (any, error) {
 		if !c.Who.Key.Has("webhooks.write") {
 			continue
 		}
-		s, err := a.o.Webhooks.Secret(c.Context(), c.Who.Owner, all[i].ID)
+		s, err := a.o.Webhooks.SecretOf(&all[i])
 		if err != nil {
 			return nil, err
 		}

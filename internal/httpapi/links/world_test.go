@@ -83,7 +83,7 @@ func newWorld(t *testing.T, script string) *world {
 	w.submit = submit.NewService(submit.Options{Store: w.store, Domains: verified{}, Marking: submit.Marking{Base: "https://mail.acme.test", MailHost: "mx.acme.test"}})
 	w.route = &route.Route{Destination: "example.test", Site: "mx.example.test", Hosts: []route.Host{{Name: "mx.example.test"}},
 		Source: route.Source{Name: "default", EHLO: "out.acme.test"}}
-	second := 2 * time.Second
+	second := time.Minute
 	w.carrier = deliver.New(deliver.Options{Hostname: "out.acme.test", Port: w.mx.Addr().Port(), Begin: begins{w.store}, Resolver: loopback{},
 		Contents: w.store, Keys: verified{}, Stamps: w.tokens,
 		Sign: func(c mail.Content, keys []dkim.Key, now time.Time) ([]byte, error) {
@@ -171,7 +171,7 @@ func (w *world) carry() []mail.Attempt {
 	w.Helper()
 	now := time.Now()
 	works, err := w.store.Claim(w.Context(), queue.ClaimParams{Node: "one", Now: now, Until: now.Add(time.Minute), Max: 100,
-		Room: func(string, mail.Env, mail.Tier) int { return 100 }})
+		Room: func(string, mail.Owner, mail.Tier) int { return 100 }})
 	if err != nil || len(works) == 0 {
 		w.Fatal(len(works), err)
 	}

@@ -14,7 +14,7 @@ func (h *house) carry() {
 	h.t.Helper()
 	now := h.clock()
 	works, err := h.store.Claim(h.t.Context(), queue.ClaimParams{Node: "test", Now: now, Until: now.Add(time.Minute), Max: 1000,
-		Room: func(string, mail.Env, mail.Tier) int { return 1000 }})
+		Room: func(string, mail.Owner, mail.Tier) int { return 1000 }})
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -112,13 +112,19 @@ func TestWhatIsSharedIsInTheLogsOfBothEnvironments(t *testing.T) {
 func TestALongPollAnswersWhenSomethingCommits(t *testing.T) {
 	t.Parallel()
 	h := build(t, 0)
-	began := time.Now()
-	got := make(chan answer)
-	go func() { got <- h.ask(testKey, "GET", "/v1/events?types=message.*&wait=20", "") }()
-	time.Sleep(50 * time.Millisecond)
-	h.send(fmt.Sprintf(letterTo, "ada@example.com", "a")).is(202, "")
-	same(t, "what was waited for", logged(<-got), "message.queued ada@example.com")
-	if took := time.Since(began); took > 10*time.Second {
+	// Who is not woken answers after 20 seconds. A machine that stalls is measured again.
+	took, after := time.Hour, "0"
+	for round := 0; took > 10*time.Second && round < 3; round++ {
+		began := time.Now()
+		got := make(chan answer)
+		go func() { got <- h.ask(testKey, "GET", "/v1/events?types=message.*&wait=20&after="+after, "") }()
+		time.Sleep(50 * time.Millisecond)
+		h.send(fmt.Sprintf(letterTo, "ada@example.com", "a")).is(202, "")
+		a := <-got
+		same(t, "what was waited for", logged(a), "message.queued ada@example.com")
+		took, after = time.Since(began), a.at("/next_after")
+	}
+	if took > 10*time.Second {
 		t.Errorf("it took %s", took)
 	}
 	if a := h.ask(testKey, "GET", "/v1/events?after=now&wait=1", "").is(200, ""); len(logged(a)) > 0 || a.at("/next_after") != a.at("/position") {
@@ -278,33 +284,38 @@ func TestAStreamTellsEventsAsTheyComeAndGoesOnWhereItWas(t *testing.T) {
 	whole.must("message.queued")
 }
 
-func TestAStreamBeatsAndSaysGoodbye(t *testing.T) {
+func TestAStreamBeatsAndPassesWhatWasNotAskedFor(t *testing.T) {
 	t.Parallel()
 	h := build(t, 0)
-	h.streamTime, h.streamBeat = 500*time.Millisecond, 50*time.Millisecond
+	h.streamBeat = 50 * time.Millisecond
 	h.serve()
 	l := h.listen(testKey, "types=message.bounced")
 	h.send(fmt.Sprintf(letterTo, "ada@example.com", "a")).is(202, "")
-	var beats int
-	var last string
-	for {
+	position := h.ask(testKey, "GET", "/v1/events?after=now", "").at("/position")
+	for beats, last := 0, ""; beats < 2 || last != position; {
 		b, ok := l.next()
 		if !ok {
-			t.Fatal("the stream ended without a word")
+			t.Fatalf("after %d beats, the last at %s, the log at %s: what was not asked for is not passed: %v", beats, last, position, l.in.Err())
+		}
+		if b.event != "" {
+			t.Fatalf("got %+v", b)
 		}
 		if b.comment == "hb" {
 			beats++
 			last = b.id
 		}
-		if b.event == "bye" {
-			break
-		}
 	}
-	if _, more := l.next(); more || beats < 2 {
-		t.Errorf("%d beats, more after bye: %v", beats, more)
-	}
-	if position := h.ask(testKey, "GET", "/v1/events?after=now", "").at("/position"); last != position {
-		t.Errorf("the last beat stands at %s, the log at %s: what was not asked for is passed", last, position)
+}
+
+func TestAStreamSaysGoodbyeWhenItsTimeIsOver(t *testing.T) {
+	t.Parallel()
+	h := build(t, 0)
+	h.streamTime = 200 * time.Millisecond
+	h.serve()
+	l := h.listen(testKey, "types=message.bounced")
+	l.must("bye")
+	if b, more := l.next(); more {
+		t.Errorf("after bye: %+v", b)
 	}
 }
 
@@ -350,14 +361,13 @@ func TestAStreamEndsWhenItsKeyIsRevoked(t *testing.T) {
 	l := h.listen(made.at("/secret"), "")
 	h.ask(testKey, "DELETE", "/v1/api-keys/"+made.at("/key_id"), "").is(204, "")
 	h.pass(2 * time.Second)
-	began := time.Now()
 	for {
 		if _, ok := l.next(); !ok {
 			break
 		}
 	}
-	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("it went on for %s", took)
+	if err := l.in.Err(); err != nil {
+		t.Errorf("it was not ended by the server: %v", err)
 	}
 }
 

@@ -136,7 +136,7 @@ func (h *house) serve() {
 	h.jobs = job.NewService(job.Options{Store: h.store, Dir: filepath.Join(h.dir, "jobs"), Node: "one", Now: h.clock})
 	h.sessions = project.NewSessions(project.SessionsOptions{Store: h.store, Limits: h.limits, Now: h.clock})
 	h.pressure = submit.NewPressure(submit.PressureOptions{DiskFloor: 1 << 20, Room: func() (submit.Room, error) { return h.room, nil }, Strain: func() submit.Strain { return h.strain }})
-	h.door = httpapi.New(httpapi.Options{Access: h.access, Sessions: h.sessions, Pressure: h.pressure.Refuse, Memory: h.store, PublicURL: "https://mail.acme.test", Now: h.clock})
+	h.door = httpapi.New(httpapi.Options{Access: h.access, Sessions: h.sessions, Pressure: h.pressure.Refuse, Memory: h.store, PublicURL: "https://mail.acme.test", Now: h.clock, PatienceForTwin: patience})
 	guard := route.NewGuard([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, nil)
 	client := webhook.NewClient(webhook.ClientOptions{Guard: guard, Resolver: resolver, PublicURL: "https://mail.acme.test"})
 	h.t.Cleanup(client.Close)
@@ -183,7 +183,7 @@ func (h *house) runHooks() {
 }
 
 // patience bounds every wait of a test: whoever waits longer waits for ever.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // ends waits for what was told to stop.
 func (h *house) ends(what string, ended <-chan error) {
@@ -326,7 +326,7 @@ func (h *house) deliver(bounce bool) {
 	h.t.Helper()
 	now := h.clock()
 	works, err := h.store.Claim(context.Background(), queue.ClaimParams{Node: "test", Now: now, Until: now.Add(time.Minute), Max: 1000,
-		Room: func(string, mail.Env, mail.Tier) int { return 1000 }})
+		Room: func(string, mail.Owner, mail.Tier) int { return 1000 }})
 	if err != nil {
 		h.t.Fatal(err)
 	}

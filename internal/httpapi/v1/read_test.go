@@ -381,6 +381,13 @@ func TestAWaitIsAsLongAsItWasAskedFor(t *testing.T) {
 	r.Header.Set("Authorization", "Bearer "+testKey)
 	began := time.Now()
 	answer, err := http.DefaultClient.Do(r)
+	for range 2 { // before the wait begins, a machine that stalls is too slow for such a server
+		if err != nil {
+			t.Log(err)
+			began = time.Now()
+			answer, err = http.DefaultClient.Do(r)
+		}
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

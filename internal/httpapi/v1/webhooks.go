@@ -36,6 +36,7 @@ type Webhooks interface {
 	Count(ctx context.Context, owner mail.Owner, id mail.ID, r webhook.Replay) (matched int, more bool, err error)
 	Replay(ctx context.Context, owner mail.Owner, id mail.ID, r webhook.Replay, once *mail.Once, answer func(job.Job) mail.Answer) (job.Job, error)
 	Stats(ctx context.Context, owner mail.Owner, id mail.ID, window time.Duration) (webhook.Stats, error)
+	StatsOf(ctx context.Context, endpoints []webhook.Endpoint, window time.Duration) ([]webhook.Stats, error)
 }
 
 // HookURLs tells what is to be known of a URL that is taken: webhook.Client.
@@ -113,12 +114,11 @@ func listOrEmpty(list []string) []string {
 	return list
 }
 
+// healthWindow is what an endpoint's health is judged by.
+const healthWindow = 24 * time.Hour
+
 // healthy adds what the last day was like.
-func (a *API) healthy(c *httpapi.Call, out *webhookOut, e *webhook.Endpoint) error {
-	s, err := a.o.Webhooks.Stats(c.Context(), e.Owner, e.ID, 24*time.Hour)
-	if err != nil {
-		return err
-	}
+func (out *webhookOut) healthy(s *webhook.Stats) {
 	if s.Delivered+s.FailedTries > 0 {
 		out.Health.SuccessRate = &s.SuccessRate
 	}
@@ -126,7 +126,6 @@ func (a *API) healthy(c *httpapi.Call, out *webhookOut, e *webhook.Endpoint) err
 		p95 := s.P95.Milliseconds()
 		out.Health.P95MS = &p95
 	}
-	return nil
 }
 
 // webhookAt reads the path's "wh_…". False: it has answered.
@@ -211,16 +210,15 @@ func (a *API) listWebhooks(c *httpapi.Call) {
 		c.Fail(err)
 		return
 	}
-	out := make([]webhookOut, 0, len(all))
+	stats, err := a.o.Webhooks.StatsOf(c.Context(), all, healthWindow)
+	if err != nil {
+		c.Fail(err)
+		return
+	}
+	out := make([]webhookOut, len(all))
 	for i := range all {
-		shown := a.webhookOf(c, &all[i])
-		switch err := a.healthy(c, &shown, &all[i]); {
-		case err == nil:
-			out = append(out, shown)
-		case !errors.Is(err, mail.ErrNotFound): // else it was removed just now
-			c.Fail(err)
-			return
-		}
+		out[i] = a.webhookOf(c, &all[i])
+		out[i].healthy(&stats[i])
 	}
 	pageWhole(a, l, out)
 }
@@ -252,9 +250,11 @@ func (a *API) showWebhook(c *httpapi.Call, e webhook.Endpoint, err error, warnin
 // wholeWebhook shows an endpoint with its health and, where it is disabled, what it missed.
 func (a *API) wholeWebhook(c *httpapi.Call, e *webhook.Endpoint) (webhookOut, error) {
 	out := a.webhookOf(c, e)
-	if err := a.healthy(c, &out, e); err != nil {
+	stats, err := a.o.Webhooks.StatsOf(c.Context(), []webhook.Endpoint{*e}, healthWindow)
+	if err != nil {
 		return out, err
 	}
+	out.healthy(&stats[0])
 	if e.Status == webhook.Disabled {
 		count, more, since, err := a.o.Webhooks.Missed(c.Context(), e.Owner, e.ID)
 		if err != nil {

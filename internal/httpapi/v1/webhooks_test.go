@@ -403,7 +403,7 @@ func next(t *testing.T, requests chan *http.Request) *http.Request {
 	select {
 	case r := <-requests:
 		return r
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("no request came")
 		return nil
 	}
@@ -412,7 +412,7 @@ func next(t *testing.T, requests chan *http.Request) *http.Request {
 // eventually asks until an answer is as it should be.
 func (h *house) eventually(path string, is func(answer) bool) answer {
 	h.t.Helper()
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		a := h.ask(testKey, "GET", path, "").is(200, "")
 		if is(a) {
 			return a

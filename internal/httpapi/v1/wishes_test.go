@@ -37,7 +37,7 @@ func (h *house) runJobs(id string, want string) answer {
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = h.jobs.Run(ctx) }()
 	defer func() { cancel(); <-ended }()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		a := h.ask(liveKey, "GET", "/v1/jobs/"+id, "").is(200, "")
 		if a.at("/status") == want || time.Now().After(deadline) {

@@ -133,7 +133,7 @@ func queueOf(m *mail.Message, d *mail.Delivery) string {
 	if destination == "" {
 		destination = mail.Address{Email: d.Address}.Domain()
 	}
-	return queueKey(m.Owner.Env, d.Tier, mail.FoldAddress(destination))
+	return queueKey(m.Owner, d.Tier, mail.FoldAddress(destination))
 }
 
 func isDerivedRFCID(m *mail.Message) bool {

@@ -2,7 +2,9 @@ package sqlite
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -75,6 +77,35 @@ func (s *Store) Message(ctx context.Context, owner mail.Owner, id mail.ID) (*arc
 		b.id(id)
 		b.int(ownerKey(owner))
 	})
+}
+
+// MessagesByID finds many by their IDs.
+func (s *Store) MessagesByID(ctx context.Context, owner mail.Owner, ids []mail.ID) (out []archive.Record, err error) {
+	err = s.readLong(ctx, func(conn *sqlite.Conn) error {
+		b := bind(conn.Prep(`SELECT ` + recordColumns + ` FROM json_each(?) l CROSS JOIN messages m ON m.id = unhex(l.value) WHERE m.owner = ?`))
+		b.text(idList(ids))
+		b.int(ownerKey(owner))
+		rows, err := scanRecords(b.s)
+		if err != nil {
+			return err
+		}
+		out, err = records(conn, rows)
+		return err
+	})
+	return out, err
+}
+
+// idList writes ids for json_each and unhex.
+func idList(ids []mail.ID) string {
+	b := make([]byte, 0, 2+35*len(ids))
+	b = append(b, '[')
+	for i := range ids {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(hex.AppendEncode(append(b, '"'), ids[i][:]), '"')
+	}
+	return string(append(b, ']'))
 }
 
 // MessageByRFCID finds one by its Message-ID, with or without angle brackets; the
@@ -286,6 +317,28 @@ func (s *Store) Attempts(ctx context.Context, owner mail.Owner, message int64) (
 		return each(q, func(q *sqlite.Stmt) error {
 			a, err := readAttempt(columnBlob(q, 1))
 			out = append(out, archive.AttemptOf{Attempt: a, Row: q.ColumnInt64(2), Recipient: names[q.ColumnInt64(0)].id})
+			return err
+		})
+	})
+	return out, err
+}
+
+// AttemptsOf gives those of many messages.
+func (s *Store) AttemptsOf(ctx context.Context, owner mail.Owner, messages []int64) (out map[int64][]archive.AttemptOf, err error) {
+	err = s.readLong(ctx, func(conn *sqlite.Conn) error {
+		out = make(map[int64][]archive.AttemptOf, len(messages))
+		b := bind(conn.Prep(`WITH RECURSIVE chain (row, message, recipient) AS (
+			SELECT d.last_attempt, m.row, d.id FROM json_each(?) l CROSS JOIN messages m ON m.row = l.value
+				CROSS JOIN deliveries d ON d.row >= m.delivery AND d.row < m.delivery + m.deliveries
+				WHERE m.owner = ? AND d.last_attempt IS NOT NULL
+			UNION ALL SELECT a.previous, chain.message, chain.recipient FROM chain JOIN attempts a ON a.row = chain.row WHERE a.previous IS NOT NULL)
+			SELECT chain.message, chain.recipient, a.facts, a.row FROM chain JOIN attempts a ON a.row = chain.row ORDER BY a.row`))
+		b.text(rowList(slices.Values(messages)))
+		b.int(ownerKey(owner))
+		return each(b.s, func(q *sqlite.Stmt) error {
+			a, err := readAttempt(columnBlob(q, 2))
+			of := q.ColumnInt64(0)
+			out[of] = append(out[of], archive.AttemptOf{Attempt: a, Row: q.ColumnInt64(3), Recipient: columnID(q, 1)})
 			return err
 		})
 	})

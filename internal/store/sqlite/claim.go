@@ -89,8 +89,8 @@ func (c *claim) pick(max int) {
 func (c *claim) room(key string) int {
 	room, known := c.asked[key]
 	if !known {
-		env, tier, destination := splitQueueKey(key)
-		room = c.p.Room(destination, env, tier)
+		owner, tier, destination := splitQueueKey(key)
+		room = c.p.Room(destination, owner, tier)
 		c.asked[key] = room
 	}
 	return room
@@ -305,8 +305,8 @@ func (s *Store) nextDueOf(tier int, best int64, room queue.Room) int64 {
 		if c.due >= best {
 			return false
 		}
-		env, tier, destination := splitQueueKey(c.key)
-		if room(destination, env, tier) <= 0 {
+		owner, tier, destination := splitQueueKey(c.key)
+		if room(destination, owner, tier) <= 0 {
 			return true
 		}
 		found = c.due

@@ -71,3 +71,34 @@ func (s *Store) BodyKeys() (keys map[int64][]byte, forgotten int, err error) {
 func (s *Store) HoldWriter(ctx context.Context, f func()) error {
 	return s.write(ctx, func(*tx) error { f(); return nil })
 }
+
+// OldQueues writes the queues of what waits as the first versions did, without a project.
+func (s *Store) OldQueues() error {
+	return s.write(context.Background(), func(t *tx) error {
+		return t.exec(t.conn.Prep(`UPDATE deliveries SET queue = substr(queue, 1, 2) || substr(queue, instr(substr(queue, 4), ' ') + 4) WHERE queue IS NOT NULL`))
+	})
+}
+
+// Queues gives the keys of the queues in which something waits.
+func (s *Store) Queues() (keys []string, err error) {
+	err = s.read(context.Background(), func(conn *sqlite.Conn) error {
+		return each(conn.Prep(`SELECT DISTINCT queue FROM deliveries WHERE queue IS NOT NULL`), func(q *sqlite.Stmt) error {
+			keys = append(keys, q.ColumnText(0))
+			return nil
+		})
+	})
+	return keys, err
+}
+
+// TableRows counts the rows of every table.
+func (s *Store) TableRows() (rows map[string]int64, err error) {
+	rows = map[string]int64{}
+	err = s.read(context.Background(), func(conn *sqlite.Conn) error {
+		return each(conn.Prep(`SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'`), func(q *sqlite.Stmt) error {
+			name := q.ColumnText(0)
+			_, err := first(conn.Prep(`SELECT count(*) FROM "`+name+`"`), func(q *sqlite.Stmt) { rows[name] = q.ColumnInt64(0) })
+			return err
+		})
+	})
+	return rows, err
+}

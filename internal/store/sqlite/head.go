@@ -2,40 +2,59 @@ package sqlite
 
 import (
 	"container/heap"
+	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/postroad/postroad/internal/mail"
 )
 
-// queueKey names one queue of waiting deliveries: environment, tier and destination
-// ("01gmail.com"), as stored in deliveries.queue.
-func queueKey(env mail.Env, tier mail.Tier, destination string) string {
-	return string([]byte{'0' + byte(env&1), '0' + byte(tier%mail.Tiers)}) + destination
+// queueKey names one queue of waiting deliveries: environment, tier, project and destination
+// ("01 7 gmail.com"), as stored in deliveries.queue.
+func queueKey(owner mail.Owner, tier mail.Tier, destination string) string {
+	b := make([]byte, 0, 64)
+	b = append(b, '0'+byte(owner.Env&1), '0'+byte(tier%mail.Tiers), ' ')
+	b = strconv.AppendInt(b, owner.Project, 10)
+	b = append(b, ' ')
+	return string(append(b, destination...))
 }
 
-func splitQueueKey(key string) (mail.Env, mail.Tier, string) {
+// splitQueueKey reads a key. Those written by the first versions have no project
+// ("01gmail.com"): theirs is 0.
+func splitQueueKey(key string) (mail.Owner, mail.Tier, string) {
 	if len(key) < 2 {
-		return 0, 0, key
+		return mail.Owner{}, 0, key
 	}
-	return mail.Env(key[0] - '0'), mail.Tier(key[1]-'0') % mail.Tiers, key[2:]
+	owner, tier, destination := mail.Owner{Env: mail.Env(key[0] - '0')}, mail.Tier(key[1]-'0')%mail.Tiers, key[2:]
+	if rest, ok := strings.CutPrefix(destination, " "); ok {
+		project, name, _ := strings.Cut(rest, " ")
+		if row, err := strconv.ParseInt(project, 10, 64); err == nil {
+			owner.Project, destination = row, name
+		}
+	}
+	return owner, tier, destination
 }
 
 // head is what is known of one queue without asking: nothing of it is due before due.
 // It may be early (what was due was cancelled), never late.
 type head struct {
-	key  string
-	due  int64
-	slot int // in its tier's heap
+	key    string
+	due    int64
+	number uint64 // in the order they were made: what is due at once is given in that order
+	slot   int    // in its tier's heap
 }
+
+func (h *head) before(o *head) bool { return h.due < o.due || h.due == o.due && h.number < o.number }
 
 // heads holds one head per queue in which something waits. So a million deliveries
 // waiting for one destination are one entry here, and looking past them costs one
 // call of Room. They are rebuilt at open by one walk over the waiting index; memory
-// is about 120 bytes per destination with waiting mail.
+// is about 120 bytes per project and destination with waiting mail.
 type heads struct {
 	mu    sync.Mutex
 	byKey map[string]*head
 	tiers [mail.Tiers]headHeap
+	made  uint64
 }
 
 // headChange is what a transaction learned of a queue.
@@ -63,7 +82,8 @@ func (h *heads) apply(changes []headChange) {
 		switch {
 		case known == nil && c.due == never:
 		case known == nil:
-			known = &head{key: c.key, due: c.due}
+			h.made++
+			known = &head{key: c.key, due: c.due, number: h.made}
 			h.byKey[c.key] = known
 			heap.Push(queue, known)
 		case c.exact && c.due == never:
@@ -128,7 +148,7 @@ func (h *heads) oldest(tier int) int64 {
 type headHeap []*head
 
 func (q headHeap) Len() int           { return len(q) }
-func (q headHeap) Less(i, j int) bool { return q[i].due < q[j].due }
+func (q headHeap) Less(i, j int) bool { return q[i].before(q[j]) }
 func (q headHeap) Swap(i, j int) {
 	q[i], q[j] = q[j], q[i]
 	q[i].slot, q[j].slot = i, j
@@ -170,7 +190,7 @@ type frontier struct {
 }
 
 func (f *frontier) Len() int           { return len(f.at) }
-func (f *frontier) Less(i, j int) bool { return f.q[f.at[i]].due < f.q[f.at[j]].due }
+func (f *frontier) Less(i, j int) bool { return f.q[f.at[i]].before(f.q[f.at[j]]) }
 func (f *frontier) Swap(i, j int)      { f.at[i], f.at[j] = f.at[j], f.at[i] }
 func (f *frontier) Push(x any)         { f.at = append(f.at, x.(int)) }
 func (f *frontier) Pop() any {

@@ -74,7 +74,7 @@ func (t *tx) count(p *progress, n int64) {
 
 // queueOfAddress is the queue of a delivery, from its row.
 func (p *progress) queue() string {
-	return queueKey(ownerOf(p.owner).Env, p.tier, mail.Address{Email: p.address}.Domain())
+	return queueKey(ownerOf(p.owner), p.tier, mail.Address{Email: p.address}.Domain())
 }
 
 // change is what a delivery becomes.

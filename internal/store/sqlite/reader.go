@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"zombiezen.com/go/sqlite"
 )
@@ -115,8 +116,16 @@ func step(s *sqlite.Stmt) error {
 	return err
 }
 
+// queries counts what each and first ran.
+var queries atomic.Int64
+
+// Queries tells how many queries this process has run, in all its stores: what tests that a
+// page costs a fixed number of them look at. Those that read nothing are not counted.
+func Queries() int64 { return queries.Load() }
+
 // each runs a query and calls row for every row of it.
 func each(s *sqlite.Stmt, row func(*sqlite.Stmt) error) error {
+	queries.Add(1)
 	defer s.Reset()
 	for {
 		more, err := s.Step()
@@ -131,6 +140,7 @@ func each(s *sqlite.Stmt, row func(*sqlite.Stmt) error) error {
 
 // first runs a query and calls row for its first row; it tells whether there was one.
 func first(s *sqlite.Stmt, row func(*sqlite.Stmt)) (bool, error) {
+	queries.Add(1)
 	defer s.Reset()
 	found, err := s.Step()
 	if found && err == nil {

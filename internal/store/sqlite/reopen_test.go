@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,7 +44,7 @@ func accept(t testing.TB, s *sqlite.Store, a *submit.Acceptance) submit.Receipt 
 func claimAll(t testing.TB, s *sqlite.Store, now time.Time) []*mail.Work {
 	t.Helper()
 	works, err := s.Claim(context.Background(), queue.ClaimParams{Node: "bench", Now: now, Until: now.Add(time.Minute), Max: 1 << 20,
-		Room: func(string, mail.Env, mail.Tier) int { return 1 << 20 }})
+		Room: func(string, mail.Owner, mail.Tier) int { return 1 << 20 }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +81,7 @@ func TestReopeningKeepsEverything(t *testing.T) {
 	if after, _ := s.Depth(ctx); fmt.Sprint(after) != fmt.Sprint(before) {
 		t.Errorf("depth: got %v, want %v", after, before)
 	}
-	if due, ok, _ := s.NextDue(ctx, func(string, mail.Env, mail.Tier) int { return 1 }); !ok || due.After(time.Now()) {
+	if due, ok, _ := s.NextDue(ctx, func(string, mail.Owner, mail.Tier) int { return 1 }); !ok || due.After(time.Now()) {
 		t.Errorf("next due: got %v, %v", due, ok)
 	}
 	if got, _ := s.Suppressed(ctx, mail.Owner{Project: 1}, []string{"x@y.test"}, "", time.Now()); len(got) != 1 {
@@ -221,5 +223,45 @@ func TestAnEmptyDirectoryNeedsMigrating(t *testing.T) {
 	}
 	if _, err := s.Projects(context.Background()); err == nil {
 		t.Fatal("a store without schema can read")
+	}
+}
+
+// The first versions wrote queues without a project.
+func TestQueuesOfTheFirstVersionsAreClaimedAndBecomeOfTheirProject(t *testing.T) {
+	t.Parallel()
+	ctx, dir := context.Background(), t.TempDir()
+	s := open(t, dir)
+	for n := range 3 {
+		accept(t, s, newAcceptance(int64(n), false))
+	}
+	fresh, err := s.Queues()
+	if err == nil {
+		err = s.OldQueues()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := s.Queues()
+	if err != nil || len(old) == 0 || strings.Contains(strings.Join(old, ""), " ") {
+		t.Fatalf("the queues are %q of %q, %v", old, fresh, err)
+	}
+	_ = s.Close()
+	s = open(t, dir)
+	works := claimAll(t, s, time.Now())
+	if len(works) != 3 {
+		t.Fatalf("%d claimed of 3", len(works))
+	}
+	var back []queue.Result
+	for _, w := range works {
+		back = append(back, queue.Result{Lease: w.Lease, Status: mail.Queued, Wait: mail.WaitLaneFull, Due: time.Now().Add(-time.Second)})
+	}
+	if lost, err := s.Settle(ctx, time.Now(), back); err != nil || len(lost) > 0 {
+		t.Fatal(lost, err)
+	}
+	if again, err := s.Queues(); err != nil || !slices.Equal(again, fresh) {
+		t.Errorf("what is given back waits in %q, want %q, %v", again, fresh, err)
+	}
+	if n := len(claimAll(t, s, time.Now())); n != 3 {
+		t.Errorf("%d claimed again of 3", n)
 	}
 }

@@ -205,12 +205,12 @@ func (t *tx) keepRecord(r *feedback.Record, row int64, effects []queue.Effect) e
 	return t.boundReports()
 }
 
-// keepLetter seals a letter. That of a message whose content is gone is not kept: it would
-// bring it back.
+// keepLetter seals a letter. That of a message whose content is gone, or of which a recipient
+// was erased, is not kept: it would bring it back.
 func (t *tx) keepLetter(r *feedback.Record, row int64) error {
 	key, letter := newBodyKey(), r.Letter
 	if r.Message != 0 && letter != nil {
-		there, err := t.exists(`SELECT 1 FROM bodies WHERE message = ?`, r.Message)
+		there, err := t.exists(`SELECT 1 FROM bodies JOIN messages ON row = message WHERE message = ? AND NOT coalesce(facts ->> '$.erased', 0)`, r.Message)
 		if err != nil {
 			return err
 		}

@@ -43,54 +43,73 @@ func readCopies(conn *sqlite.Conn, delivery int64, path string, out *report.Copi
 	return readSharing(conn, delivery, from, count, mailFrom+path+"@", out)
 }
 
+// sibling is a delivery of the message, that may share the copy.
+type sibling struct {
+	report.Copy
+	attempt int64 // the last
+	onWire  bool
+}
+
 // readSharing adds the delivery asked for, and the others one of whose attempts began with the
 // command that says its return path.
 func readSharing(conn *sqlite.Conn, delivery, from, count int64, command string, out *report.Copies) error {
-	b := bind(conn.Prep(`SELECT row, address, status, tries, last_attempt, coalesce(state ->> '$.site', '') FROM deliveries
-		WHERE row >= ? AND row < ? ORDER BY row <> ?, row`))
-	b.int(from)
-	b.int(from + count)
-	b.int(delivery)
-	var attempts []int64
-	if err := each(b.s, func(q *sqlite.Stmt) error {
-		if c := (report.Copy{Delivery: q.ColumnInt64(0), Address: q.ColumnText(1), Status: mail.Status(q.ColumnInt64(2)), Tries: q.ColumnInt(3), Site: q.ColumnText(5)}); !retention.Erased(c.Address) {
-			out.All, attempts = append(out.All, c), append(attempts, q.ColumnInt64(4))
-		} else if c.Delivery == delivery {
-			return mail.ErrNotFound
-		}
-		return nil
-	}); err != nil {
+	all, err := readSiblings(conn, delivery, from, count)
+	if err != nil {
 		return err
 	}
-	all := out.All
-	out.All = all[:0]
-	for i, c := range all {
-		shares, err := c.Delivery == delivery, error(nil)
-		if !shares {
-			shares, err = wentUnder(conn, attempts[i], command)
+	for _, one := range all {
+		erased, asked := retention.Erased(one.Address), one.Delivery == delivery
+		shares, unknown := asked, false
+		if !asked && !erased {
+			if shares, unknown, err = wentUnder(conn, one.attempt, command); err != nil {
+				return err
+			}
+			out.Pending = out.Pending || one.onWire && !shares
 		}
-		if err != nil {
-			return err
+		if unknown || erased && (asked || one.attempt != 0 || one.onWire) {
+			out.Forgotten = true
 		}
-		if shares {
-			out.All = append(out.All, c)
+		if shares && !erased {
+			out.All = append(out.All, one.Copy)
 		}
+	}
+	if len(out.All) == 0 {
+		return mail.ErrNotFound
 	}
 	return nil
 }
 
-// wentUnder looks for a command in the transcripts of a chain of attempts.
-func wentUnder(conn *sqlite.Conn, attempt int64, command string) (found bool, err error) {
+func readSiblings(conn *sqlite.Conn, delivery, from, count int64) (all []sibling, err error) {
+	b := bind(conn.Prep(`SELECT row, address, status, tries, last_attempt, coalesce(state ->> '$.site', ''), begun AND lease_until IS NOT NULL FROM deliveries
+		WHERE row >= ? AND row < ? ORDER BY row <> ?, row`))
+	b.int(from)
+	b.int(from + count)
+	b.int(delivery)
+	err = each(b.s, func(q *sqlite.Stmt) error {
+		all = append(all, sibling{report.Copy{Delivery: q.ColumnInt64(0), Address: q.ColumnText(1), Status: mail.Status(q.ColumnInt64(2)), Tries: q.ColumnInt(3),
+			Site: q.ColumnText(5)}, q.ColumnInt64(4), q.ColumnBool(6)})
+		return nil
+	})
+	return all, err
+}
+
+// wentUnder looks for a command in the transcripts of a chain of attempts. unknown: it is not
+// there, but an attempt was interrupted before its transcript was recorded.
+func wentUnder(conn *sqlite.Conn, attempt int64, command string) (found, unknown bool, err error) {
 	for attempt != 0 && !found {
-		b := bind(conn.Prep(`SELECT coalesce(previous, 0), instr(facts, ?) > 0 FROM attempts WHERE row = ?`))
+		b := bind(conn.Prep(`SELECT coalesce(previous, 0), instr(facts, ?) > 0, facts ->> '$.outcome' = ? AND instr(facts, ?) = 0 FROM attempts WHERE row = ?`))
 		b.text(command)
+		b.int(int64(mail.OutcomeUncertain))
+		b.text(mailFrom)
 		b.int(attempt)
 		attempt = 0
-		if _, err := first(b.s, func(q *sqlite.Stmt) { attempt, found = q.ColumnInt64(0), q.ColumnBool(1) }); err != nil {
-			return false, err
+		if _, err := first(b.s, func(q *sqlite.Stmt) {
+			attempt, found, unknown = q.ColumnInt64(0), q.ColumnBool(1), unknown || q.ColumnBool(2)
+		}); err != nil {
+			return false, false, err
 		}
 	}
-	return found, nil
+	return found, unknown && !found, nil
 }
 
 const reportColumns = `SELECT r.row, r.id, r.at, coalesce(r.message, 0), r.digest, r.facts, m.id, coalesce(m.owner, 0),

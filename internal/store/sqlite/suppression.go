@@ -273,6 +273,20 @@ func (s *Store) Suppression(ctx context.Context, owner mail.Owner, id mail.ID) (
 	return got, err
 }
 
+// SuppressionsByID finds many by their IDs.
+func (s *Store) SuppressionsByID(ctx context.Context, owner mail.Owner, ids []mail.ID) (out []mail.Suppression, err error) {
+	err = s.read(ctx, func(conn *sqlite.Conn) error {
+		b := bind(conn.Prep(`SELECT ` + suppressionColumns + ` FROM suppressions WHERE id IN (SELECT unhex(value) FROM json_each(?)) AND owner = ?`))
+		b.text(idList(ids))
+		b.int(ownerKey(owner))
+		return each(b.s, func(q *sqlite.Stmt) error {
+			out = append(out, scanSuppression(q))
+			return nil
+		})
+	})
+	return out, err
+}
+
 // SuppressionsOf gives all of an address, weightiest first.
 func (s *Store) SuppressionsOf(ctx context.Context, owner mail.Owner, address string) (out []mail.Suppression, err error) {
 	var byWeight [4][]mail.Suppression

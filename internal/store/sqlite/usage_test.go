@@ -92,7 +92,7 @@ func TestAWriterThatIsHeldUpSaysHowLong(t *testing.T) {
 	for range 3 {
 		go func() { ended <- s.Ping(t.Context()) }()
 	}
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		got := s.Strain()
 		if got.Waiting == 3 && got.Behind > 10*time.Millisecond {
 			break
@@ -107,7 +107,7 @@ func TestAWriterThatIsHeldUpSaysHowLong(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for end := time.Now().Add(5 * time.Second); s.Strain() != (submit.Strain{}); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); s.Strain() != (submit.Strain{}); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("afterwards: %+v", s.Strain())
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -379,16 +380,21 @@ func (s *Store) ReplayHooks(ctx context.Context, j job.Job, endpoint int64, hook
 }
 
 // HookCounts sums up what was counted, by hour.
-func (s *Store) HookCounts(ctx context.Context, endpoint int64, since time.Time) (out []webhook.Hour, err error) {
+func (s *Store) HookCounts(ctx context.Context, endpoints []int64, since time.Time) (out map[int64][]webhook.Hour, err error) {
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		out = nil
-		q := bindInt(conn.Prep(`SELECT hour, bucket, n FROM webhook_counts WHERE endpoint = ? AND hour >= ? ORDER BY hour`), endpoint, micros(since)/time.Hour.Microseconds())
-		return each(q, func(q *sqlite.Stmt) error {
-			start := fromMicros(q.ColumnInt64(0) * time.Hour.Microseconds())
-			if len(out) == 0 || !out[len(out)-1].Start.Equal(start) {
-				out = append(out, webhook.Hour{Start: start})
+		out = make(map[int64][]webhook.Hour, len(endpoints))
+		b := bind(conn.Prep(`SELECT c.hour, c.bucket, c.n, c.endpoint FROM json_each(?) l CROSS JOIN webhook_counts c
+			ON c.endpoint = l.value WHERE c.hour >= ? ORDER BY c.endpoint, c.hour`))
+		b.text(rowList(slices.Values(endpoints)))
+		b.int(micros(since) / time.Hour.Microseconds())
+		return each(b.s, func(q *sqlite.Stmt) error {
+			start, of := fromMicros(q.ColumnInt64(0)*time.Hour.Microseconds()), q.ColumnInt64(3)
+			hours := out[of]
+			if len(hours) == 0 || !hours[len(hours)-1].Start.Equal(start) {
+				hours = append(hours, webhook.Hour{Start: start})
+				out[of] = hours
 			}
-			h, n := &out[len(out)-1], q.ColumnInt64(2)
+			h, n := &hours[len(hours)-1], q.ColumnInt64(2)
 			switch bucket := q.ColumnInt(1); {
 			case bucket == countTries:
 				h.Tries += n

@@ -165,7 +165,7 @@ func (t *tx) eraseTriesOf(owner, event int64) error {
 // nothing else is kept.
 func (t *tx) eraseTries(owner, position int64) error {
 	var last []int64
-	q := bindInt(t.conn.Prep(`SELECT h.last_try FROM webhook_endpoints w JOIN webhook_hooks h ON h.endpoint = w.row AND h.position = ?
+	q := bindInt(t.conn.Prep(`SELECT h.last_try FROM webhook_endpoints w CROSS JOIN webhook_hooks h ON h.endpoint = w.row AND h.position = ?
 		WHERE w.owner >> 1 = ? AND h.last_try IS NOT NULL`), position, owner>>1)
 	if err := each(q, func(q *sqlite.Stmt) error {
 		last = append(last, q.ColumnInt64(0))

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -154,6 +155,49 @@ var archiveClauses = []clause{
 				equal(w, "found", len(w.found(q)), 0)
 			}
 		}
+	}},
+	{"many messages are read at once as they are one by one", func(w *world) {
+		var ids []mail.ID
+		var rows []int64
+		for i := range 3 {
+			a := w.letter("ada@one.test", "bob@two.test")
+			works := w.send(a)
+			if i > 0 {
+				w.settle(w.deferred(works[0], w.now), w.delivered(works[1]))
+				w.settle(w.delivered(w.claim(1)[0]))
+			}
+			ids, rows = append(ids, a.Message.ID), append(rows, works[0].Message.Row)
+		}
+		stranger := mail.NewID(w.now)
+		found, err := w.s.MessagesByID(w.ctx, w.owner, append([]mail.ID{stranger}, ids[1:]...))
+		w.must(err)
+		equal(w, "found", len(found), 2)
+		for i := range found {
+			if one := w.record(found[i].Message.ID); !reflect.DeepEqual(&found[i], one) {
+				w.Fatalf("one of many is %+v, alone it is %+v", found[i], one)
+			}
+		}
+		attempts, err := w.s.AttemptsOf(w.ctx, w.owner, append(rows, 1<<40))
+		w.must(err)
+		equal(w, "messages with attempts", len(attempts), 2)
+		for _, row := range rows {
+			one, err := w.s.Attempts(w.ctx, w.owner, row)
+			w.must(err)
+			if !reflect.DeepEqual(attempts[row], one) {
+				w.Fatalf("attempts among many are %+v, alone %+v", attempts[row], one)
+			}
+		}
+		for _, owner := range []mail.Owner{{Project: w.owner.Project, Env: mail.Test}, {Project: 7, Env: mail.Live}} {
+			found, err := w.s.MessagesByID(w.ctx, owner, ids)
+			w.must(err)
+			equal(w, "found by another", len(found), 0)
+			attempts, err := w.s.AttemptsOf(w.ctx, owner, rows)
+			w.must(err)
+			equal(w, "attempts for another", len(attempts), 0)
+		}
+		found, err = w.s.MessagesByID(w.ctx, w.owner, nil)
+		w.must(err)
+		equal(w, "of none", len(found), 0)
 	}},
 	{"a record tells its last event and counts attempts", func(w *world) {
 		a := w.letter("ada@one.test", "bob@two.test")

@@ -57,8 +57,8 @@ var claimClauses = []clause{
 			w.accept(w.letter(fmt.Sprintf("n%d@some.test", i)))
 			w.accept(tiered(w.letter(fmt.Sprintf("u%d@full.test", i)), mail.Urgent))
 		}
-		room := func(destination string, env mail.Env, tier mail.Tier) int {
-			equal(w, "environment", env, mail.Live)
+		room := func(destination string, owner mail.Owner, tier mail.Tier) int {
+			equal(w, "owner", owner, w.owner)
 			switch {
 			case destination == "full.test" && tier == mail.Normal:
 				return 0
@@ -69,12 +69,12 @@ var claimClauses = []clause{
 		}
 		equalList(w, "claimed", addresses(w.claimRoom(100, room)),
 			[]string{"u0@full.test", "u1@full.test", "u2@full.test", "n0@some.test", "n1@some.test"})
-		none := func(string, mail.Env, mail.Tier) int { return 0 }
+		none := func(string, mail.Owner, mail.Tier) int { return 0 }
 		equal(w, "claimed without room", len(w.claimRoom(100, none)), 0)
 		_, ok, err := w.s.NextDue(w.ctx, none)
 		w.must(err)
 		equal(w, "something due where there is room", ok, false)
-		due, ok, err := w.s.NextDue(w.ctx, func(d string, _ mail.Env, t mail.Tier) int {
+		due, ok, err := w.s.NextDue(w.ctx, func(d string, _ mail.Owner, t mail.Tier) int {
 			if d == "full.test" && t == mail.Normal {
 				return 1
 			}
@@ -88,7 +88,7 @@ var claimClauses = []clause{
 	{"a claim larger than one step takes all there is", func(w *world) {
 		w.crowd(700, 3)
 		seen := map[string]bool{}
-		for _, work := range w.claimRoom(10_000, func(string, mail.Env, mail.Tier) int { return 200 }) {
+		for _, work := range w.claimRoom(10_000, func(string, mail.Owner, mail.Tier) int { return 200 }) {
 			seen[work.Delivery.Address] = true
 		}
 		equal(w, "claimed with room for 200 each", len(seen), 600)
@@ -147,13 +147,34 @@ var claimClauses = []clause{
 			}
 		}
 	}},
+	{"projects wait apart for one destination, and still do when it comes back", func(w *world) {
+		for i := range 20 {
+			w.accept(w.letter(fmt.Sprintf("a%d@example.com", i)))
+		}
+		b := w.letter("b0@example.com")
+		b.Message.Owner.Project = w.owner.Project + 1
+		w.accept(b)
+		mine := 2
+		room := func(_ string, owner mail.Owner, _ mail.Tier) int {
+			if owner == w.owner {
+				return mine
+			}
+			return 5
+		}
+		works := w.claimRoom(10, room)
+		equalList(w, "claimed", addresses(works), []string{"a0@example.com", "a1@example.com", "b0@example.com"})
+		w.goes(works[2])
+		w.settle(w.deferred(works[2], w.now.Add(time.Minute)))
+		w.now, mine = w.now.Add(time.Minute), 0
+		equalList(w, "claimed again", addresses(w.claimRoom(10, room)), []string{"b0@example.com"})
+	}},
 	{"test mail and live mail wait apart", func(w *world) {
 		w.accept(w.letter("ada@example.com"))
 		a := w.letter("bob@example.com")
 		a.Message.Owner.Env = mail.Test
 		w.accept(a)
-		works := w.claimRoom(10, func(_ string, env mail.Env, _ mail.Tier) int {
-			if env == mail.Test {
+		works := w.claimRoom(10, func(_ string, owner mail.Owner, _ mail.Tier) int {
+			if owner.Env == mail.Test {
 				return 5
 			}
 			return 0

@@ -1,8 +1,10 @@
 package storetest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/postroad/postroad/internal/feedback"
@@ -50,6 +52,19 @@ var feedbackClauses = []clause{
 		read, err := w.s.Suppression(w.ctx, w.owner, s.ID)
 		w.must(err)
 		equal(w, "read", bare(read), s)
+	}},
+	{"many suppressions are read at once by their ids", func(w *world) {
+		first := w.suppress("ada@example.com", "manual", "")
+		second := w.suppress("bob@example.com", "complaint", "")
+		w.suppress("carl@example.com", "manual", "")
+		ids := []mail.ID{second.ID, mail.NewID(w.now), first.ID}
+		got, err := w.s.SuppressionsByID(w.ctx, w.owner, ids)
+		w.must(err)
+		slices.SortFunc(got, func(a, b mail.Suppression) int { return cmp.Compare(a.Row, b.Row) })
+		equalList(w, "found", got, []mail.Suppression{first, second})
+		got, err = w.s.SuppressionsByID(w.ctx, mail.Owner{Project: w.owner.Project, Env: mail.Test}, ids)
+		w.must(err)
+		equal(w, "found by another", len(got), 0)
 	}},
 	{"an expired suppression makes room for a new one", func(w *world) {
 		s := w.suppression("ada@example.com", "manual", "")

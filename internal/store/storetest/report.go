@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/postroad/postroad/internal/feedback"
@@ -251,6 +252,37 @@ var reportClauses = []clause{
 		w.must(err)
 		equal(w, "of a message with tokens of each recipient's", len(c.All), 1)
 	}},
+	{"copies tell whether others may share them: on the wire, cut off by a crash, erased", func(w *world) {
+		w.keeps(30, 30)
+		a := w.letter("ada@one.test", "bob@one.test")
+		works := w.send(a)
+		doubts := func(pending, forgotten bool) {
+			w.Helper()
+			c, err := w.s.Copies(w.ctx, works[0].Delivery.Row, "bounces+aaa")
+			w.must(err)
+			equal(w, "copies, on the wire, forgotten", fmt.Sprint(len(c.All), c.Pending, c.Forgotten), fmt.Sprint(1, pending, forgotten))
+		}
+		w.goes(works[0])
+		w.settle(path(w.delivered(works[0]), "bounces+aaa"))
+		doubts(false, false)
+		w.goes(works[1])
+		doubts(true, false)
+		cut := w.deferred(works[1], w.now)
+		cut.Attempt.Outcome = mail.OutcomeUncertain
+		w.settle(cut)
+		doubts(false, true)
+		for _, work := range w.claim(10) {
+			w.goes(work)
+			w.settle(path(w.delivered(work), "bounces+bbb"))
+		}
+		w.order("ada@one.test", false)
+		w.erase()
+		c, err := w.s.Copies(w.ctx, works[1].Delivery.Row, "bounces+bbb")
+		w.must(err)
+		equal(w, "of the other", fmt.Sprint(len(c.All), c.All[0].Address, c.Pending, c.Forgotten), fmt.Sprint(1, "bob@one.test", false, true))
+		_, err = w.s.Copies(w.ctx, works[0].Delivery.Row, "bounces+aaa")
+		w.wantErr(err, mail.ErrNotFound)
+	}},
 	{"what nobody understood is kept for a week, and so many", func(w *world) {
 		first := w.came("first", 0)
 		w.keepBack(first)
@@ -270,9 +302,17 @@ var reportClauses = []clause{
 		equal(w, "kept after a week", kept, false)
 		_, kept = w.letterOf(second)
 		equal(w, "kept", kept, true)
-		for i := range feedback.MaxLetters {
-			w.keepBack(w.came(fmt.Sprint("many ", i), 0))
+		var all sync.WaitGroup // together, so that they share commits
+		for g := range 20 {
+			all.Go(func() {
+				for i := range feedback.MaxLetters / 20 {
+					if _, err := w.s.Report(w.ctx, w.now, queue.Report{Record: w.came(fmt.Sprint("many ", g, i), 0)}); err != nil {
+						w.Error(err)
+					}
+				}
+			})
 		}
+		all.Wait()
 		_, kept = w.letterOf(second)
 		equal(w, "kept when there are too many", kept, false)
 		list, err := w.s.Reports(w.ctx, 0, 2*feedback.MaxLetters)
@@ -353,6 +393,22 @@ var reportClauses = []clause{
 		_, err := w.s.Copies(w.ctx, work.Delivery.Row, "")
 		w.wantErr(err, mail.ErrNotFound)
 		w.cameBack(queue.EffectGone, w.complaintOf(work))
+	}},
+	{"an erased recipient does not come back with a letter, though the content is still needed for another", func(w *world) {
+		w.keeps(30, 30)
+		works := w.send(w.letter("ada@one.test", "bob@one.test"))
+		for _, work := range works {
+			w.goes(work)
+		}
+		w.settle(w.delivered(works[0]), w.deferred(works[1], w.now.Add(day)))
+		w.order("ada@one.test", false)
+		w.erase()
+		w.hasContent(works[0].Message.ID, true)
+		late := w.came("Final-Recipient: rfc822;ada@one.test\r\n", works[0].Message.Row)
+		w.keepBack(late)
+		text, kept := w.letterOf(late)
+		equal(w, "letter", text, "")
+		equal(w, "its record", kept, true)
 	}},
 	{"a letter is copied as it came, whatever is in it", func(w *world) {
 		all := make([]byte, feedback.LetterKept)

@@ -414,8 +414,10 @@ var webhookClauses = []clause{
 		equal(w, "attempts", d.Attempts, 2)
 		equal(w, "tries", len(d.Tries), 2)
 		equal(w, "backlog", w.backlog(e), 0)
-		hours, err := w.s.HookCounts(w.ctx, e.Row, w.now.Add(-time.Hour))
+		counts, err := w.s.HookCounts(w.ctx, []int64{1 << 40, e.Row}, w.now.Add(-time.Hour))
 		w.must(err)
+		hours := counts[e.Row]
+		equal(w, "endpoints with counts", len(counts), 1)
 		equal(w, "hours", len(hours), 1)
 		equal(w, "delivered", hours[0].Delivered, 2)
 		equal(w, "tries that failed", hours[0].Tries, 2)

@@ -151,7 +151,7 @@ func (w *world) send(a *submit.Acceptance) []*mail.Work {
 	return works
 }
 
-func roomy(string, mail.Env, mail.Tier) int { return 1 << 20 }
+func roomy(string, mail.Owner, mail.Tier) int { return 1 << 20 }
 
 func (w *world) claim(max int) []*mail.Work {
 	w.Helper()
