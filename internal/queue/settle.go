@@ -11,6 +11,12 @@ import (
 const (
 	settleMax     = 64 // results in one call: the store runs a call whole, and others wait for it
 	settleTrouble = 100 * time.Millisecond
+	// What was not tried and waits again is in nobody's way, and comes by the thousand when a
+	// lane gives it back. So it is settled when nothing else is, in small calls, with a rest
+	// between them of so many times what the last one took.
+	returnMax   = 32
+	returnRest  = 4
+	longestRest = 100 * time.Millisecond
 )
 
 // settler puts results on disk. While one commit is on its way the results of all
@@ -25,7 +31,9 @@ type settler struct {
 
 	mu      sync.Mutex
 	line    []settling
-	max     int // results in one call now: halved by trouble
+	back    []settling // of them, what was not tried and waits again
+	resting bool       // back is being settled, or rests after that
+	max     int        // results in one call now: halved by trouble
 	failing bool
 	under   int // settlers at work
 	closed  bool
@@ -45,10 +53,31 @@ func (s *settler) init(q *Queue) {
 	s.free.New = func() any { return new(batch) }
 }
 
+// untried tells whether nothing came of a load: it was given back as it was.
+func (i *settling) untried() bool {
+	if i.more == nil {
+		return i.one.isReturn()
+	}
+	for k := range i.more {
+		if !i.more[k].isReturn() {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *Result) isReturn() bool {
+	return r.Attempt == nil && !r.Status.Final() && len(r.Events) == 0 && r.Suppress == nil
+}
+
 // add takes the results of a load, one for each of its works.
 func (s *settler) add(item settling) {
 	s.mu.Lock()
-	s.line = append(s.line, item)
+	if item.untried() {
+		s.back = append(s.back, item)
+	} else {
+		s.line = append(s.line, item)
+	}
 	s.mu.Unlock()
 	s.nudge()
 }
@@ -98,7 +127,7 @@ func (s *settler) finish(limit time.Duration) {
 
 // checkIdle is called with the lock held.
 func (s *settler) checkIdle() {
-	if s.closed && s.under == 0 && len(s.line) == 0 {
+	if s.closed && s.under == 0 && len(s.line)+len(s.back) == 0 {
 		select {
 		case <-s.idle:
 		default:
@@ -118,6 +147,7 @@ func (s *settler) troubled() bool {
 type batch struct {
 	items   []settling
 	results []Result
+	back    bool // it came from settler.back
 }
 
 // settleSome makes one call; false when there was nothing to settle.
@@ -127,7 +157,11 @@ func (s *settler) settleSome(ctx context.Context) bool {
 	if !s.take(b) {
 		return false
 	}
+	began := time.Now()
 	lost, err := s.q.o.Store.Settle(ctx, s.q.o.Now(), b.results)
+	if b.back {
+		s.rest(time.Since(began))
+	}
 	if err != nil {
 		s.refused(ctx, b, err)
 		return ctx.Err() == nil
@@ -143,31 +177,52 @@ func (s *settler) settleSome(ctx context.Context) bool {
 	return true
 }
 
+// rest has what was not tried wait, after a call that took so long.
+func (s *settler) rest(took time.Duration) {
+	time.AfterFunc(min(returnRest*took, longestRest), func() {
+		s.mu.Lock()
+		s.resting = false
+		s.mu.Unlock()
+		s.nudge()
+	})
+}
+
+// take fills a batch; false when there is nothing to settle now.
 func (s *settler) take(b *batch) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	switch {
+	case len(s.line) > 0:
+		s.line = b.fill(s.line, s.max)
+	case len(s.back) > 0 && (!s.resting || s.closed):
+		s.back, s.resting, b.back = b.fill(s.back, min(s.max, returnMax)), true, true
+	default:
+		return false
+	}
+	s.under++
+	if len(s.line)+len(s.back) > 0 {
+		s.nudge()
+	}
+	return true
+}
+
+// fill takes so many results from the front of a line, in whole loads, and gives the rest.
+func (b *batch) fill(line []settling, max int) []settling {
 	n := 0
-	for n < len(s.line) && (n == 0 || len(b.results) < s.max) {
-		item := &s.line[n]
-		if item.more == nil {
+	for n < len(line) && (n == 0 || len(b.results) < max) {
+		if item := &line[n]; item.more == nil {
 			b.results = append(b.results, item.one)
 		} else {
 			b.results = append(b.results, item.more...)
 		}
 		n++
 	}
-	if n == 0 {
-		return false
+	b.items = append(b.items, line[:n]...)
+	clear(line[:n])
+	if n == len(line) {
+		return line[:0]
 	}
-	b.items = append(b.items, s.line[:n]...)
-	rest := copy(s.line, s.line[n:])
-	clear(s.line[rest:])
-	s.line = s.line[:rest]
-	s.under++
-	if rest > 0 {
-		s.nudge()
-	}
-	return true
+	return line[n:]
 }
 
 // refused puts what the store did not take behind the others, and waits a moment.
@@ -178,7 +233,11 @@ func (s *settler) refused(ctx context.Context, b *batch, err error) {
 	}
 	s.mu.Lock()
 	s.max, s.failing = max(s.max/2, 1), true
-	s.line = append(s.line, b.items...)
+	if b.back {
+		s.back = append(s.back, b.items...)
+	} else {
+		s.line = append(s.line, b.items...)
+	}
 	wait := settleTrouble
 	if s.max == 1 {
 		wait = 10 * settleTrouble
@@ -191,7 +250,7 @@ func (s *settler) refused(ctx context.Context, b *batch, err error) {
 func (s *settler) leave(b *batch) {
 	clear(b.items)
 	clear(b.results)
-	b.items, b.results = b.items[:0], b.results[:0]
+	b.items, b.results, b.back = b.items[:0], b.results[:0], false
 	s.mu.Lock()
 	s.under--
 	s.checkIdle()
