@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/postroad/postroad/internal/mail"
+	"github.com/postroad/postroad/internal/recent"
 )
 
 // How old what we know of a key may be. After fresh, one request looks again while the
@@ -87,7 +88,7 @@ type AccessOptions struct {
 
 // Access says who a caller is and what they may do.
 type Access struct {
-	behaviours behaviours
+	behaviours *recent.Memory[int64, Behaviour]
 	store      AccessStore
 	limits     *Limits
 	now        func() time.Time
@@ -130,7 +131,8 @@ func NewAccess(o AccessOptions) *Access {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Access{store: o.Store, limits: o.Limits, now: o.Now, log: o.Log,
-		bootstrapLive: o.BootstrapLive, bootstrapTest: o.BootstrapTest, auditDays: o.AuditDays, known: map[[32]byte]*grant{}}
+		bootstrapLive: o.BootstrapLive, bootstrapTest: o.BootstrapTest, auditDays: o.AuditDays, known: map[[32]byte]*grant{},
+		behaviours: recent.New[int64, Behaviour](behavioursMax)}
 }
 
 // Limits are the request limits of the callers authenticated here.

@@ -2,7 +2,6 @@ package project
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/postroad/postroad/internal/mail"
@@ -69,17 +68,6 @@ func (b *Behaviour) judge() (f mail.Faults) {
 	return f
 }
 
-// behaviours remembers those of the projects that send, for a moment.
-type behaviours struct {
-	mu  sync.Mutex
-	all map[int64]behaviourAt
-}
-
-type behaviourAt struct {
-	Behaviour
-	until time.Time
-}
-
 const (
 	behaviourTime = time.Second // in which every node knows of a change
 	behavioursMax = 10_000
@@ -88,33 +76,12 @@ const (
 // Behaviour tells how the sandbox treats a project's test mail. A change on this node
 // counts at once, one on another within a second; what cannot be read is as it was.
 func (a *Access) Behaviour(ctx context.Context, project int64) Behaviour {
-	now := a.now()
-	a.behaviours.mu.Lock()
-	known := a.behaviours.all[project]
-	a.behaviours.mu.Unlock()
-	if now.Before(known.until) {
-		return known.Behaviour
-	}
-	p, err := a.store.ProjectByRow(ctx, project)
-	if err != nil {
-		return known.Behaviour
-	}
-	known = behaviourAt{until: now.Add(behaviourTime)}
-	if p.Settings.Sandbox != nil {
-		known.Behaviour = *p.Settings.Sandbox
-	}
-	a.behaviours.mu.Lock()
-	defer a.behaviours.mu.Unlock()
-	if a.behaviours.all == nil || len(a.behaviours.all) >= behavioursMax {
-		a.behaviours.all = map[int64]behaviourAt{}
-	}
-	a.behaviours.all[project] = known
-	return known.Behaviour
-}
-
-// changed has a project's behaviour read anew.
-func (b *behaviours) changed(project int64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.all, project)
+	b, _ := a.behaviours.Get(project, a.now(), func(*Behaviour) (b Behaviour, _ time.Duration, _ error) {
+		p, err := a.store.ProjectByRow(ctx, project)
+		if err == nil && p.Settings.Sandbox != nil {
+			b = *p.Settings.Sandbox
+		}
+		return b, behaviourTime, err
+	})
+	return b
 }

@@ -77,7 +77,7 @@ func (a *Access) storeProject(ctx context.Context, before, next Project, ifVersi
 	audit.Changed(ctx, next.ID.Text(mail.PrefixProject), projectShape(&before), projectShape(&next))
 	kept, err := a.store.UpdateProject(ctx, next, ifVersion)
 	if err == nil {
-		a.behaviours.changed(next.Row)
+		a.behaviours.Forget(next.Row)
 		a.forget(func(g *grant) bool { return g.who.Owner.Project == next.Row })
 	}
 	return kept, err
