@@ -73,9 +73,9 @@ type Delivery struct {
 	// Tries are the newest ones, oldest first, of a single delivery; in lists none, or the
 	// last one where DeliveryQuery.Last asks for it.
 	Tries []Record
-	// Body is what was sent, made again from the event: of a single delivery, and where Last asks.
+	// Body is what was sent, made again from the event: of a single delivery, and where Bodies asks.
 	Body []byte
-	// Entry is what it tells, for the service to make Body of: where Last asks.
+	// Entry is what it tells, for the service to make Body of: where Bodies asks.
 	Entry *eventlog.Entry
 }
 
@@ -101,5 +101,6 @@ type DeliveryQuery struct {
 	After     int64 // the last position seen; 0 begins
 	Ascending bool  // oldest first; else newest first
 	Limit     int
-	Last      bool // with the last try of each, and with bodies
+	Last      bool // with the last try of each
+	Bodies    bool
 }

@@ -19,7 +19,7 @@ func (s *Service) Deliveries(ctx context.Context, q DeliveryQuery) ([]Delivery, 
 		}
 	}
 	all, err := s.o.Store.Deliveries(ctx, q)
-	if err != nil || !q.Last {
+	if err != nil || !q.Bodies {
 		return all, err
 	}
 	return all, s.addBodies(ctx, q.Owner, all)

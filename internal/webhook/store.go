@@ -41,7 +41,7 @@ type Store interface {
 	// It tells the endpoints whose lease is another's: nothing was recorded for these.
 	SettleHooks(ctx context.Context, now time.Time, all []Settlement) (lost []int64, err error)
 
-	// Deliveries finds hooks; with q.Last each has its last try and its Entry, else neither.
+	// Deliveries finds hooks; each has its last try with q.Last, its Entry with q.Bodies.
 	Deliveries(ctx context.Context, q DeliveryQuery) ([]Delivery, error)
 	// Delivery gives one with its tries and what it tells, or mail.ErrNotFound.
 	Delivery(ctx context.Context, owner mail.Owner, id mail.ID) (Delivery, *eventlog.Entry, error)

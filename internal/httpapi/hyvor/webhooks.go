@@ -222,7 +222,7 @@ func (a *API) listHookDeliveries(c *httpapi.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	find := webhook.DeliveryQuery{Owner: c.Who.Owner, Limit: limit, Last: true}
+	find := webhook.DeliveryQuery{Owner: c.Who.Owner, Limit: limit, Last: true, Bodies: true}
 	if v := q.Get("webhook_id"); v != "" {
 		e, err := a.webhookByRow(c, v)
 		if err != nil {

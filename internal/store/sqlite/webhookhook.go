@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -42,7 +43,7 @@ func (s *Store) DueHooks(ctx context.Context, d webhook.Due) (page []webhook.Hoo
 			}); err != nil {
 				return err
 			}
-			if err := addEntries(conn, page); err != nil || len(page) >= d.Limit {
+			if err := addEntries(conn, page, func(h *webhook.Hook) (int64, **eventlog.Entry) { return h.Position, &h.Entry }); err != nil || len(page) >= d.Limit {
 				return err
 			}
 			q := bindInt(conn.Prep(`SELECT min(due_at) FROM webhook_hooks INDEXED BY webhook_hooks_due WHERE endpoint = ? AND due_at IS NOT NULL AND due_at > ?`),
@@ -76,20 +77,22 @@ func dueQuery(conn *sqlite.Conn, d *webhook.Due) *sqlite.Stmt {
 	return b.s
 }
 
-// addEntries adds what hooks tell. One whose event is gone has none.
-func addEntries(conn *sqlite.Conn, page []webhook.Hook) error {
+// addEntries adds what hooks, or deliveries, tell: of names a position, and where its entry is
+// put. One whose event is gone has none.
+func addEntries[T any](conn *sqlite.Conn, page []T, of func(*T) (position int64, entry **eventlog.Entry)) error {
 	if len(page) == 0 {
 		return nil
 	}
-	rows := make([]int64, len(page))
-	at := make(map[int64]*webhook.Hook, len(page))
+	at := make(map[int64][]**eventlog.Entry, len(page))
 	for i := range page {
-		rows[i] = page[i].Position
-		at[rows[i]] = &page[i]
+		position, entry := of(&page[i])
+		at[position] = append(at[position], entry)
 	}
-	entries, err := readEntries(conn, rows)
+	entries, err := readEntries(conn, slices.Collect(maps.Keys(at)))
 	for i := range entries {
-		at[entries[i].Position].Entry = &entries[i]
+		for _, entry := range at[entries[i].Position] {
+			*entry = &entries[i]
+		}
 	}
 	return err
 }

@@ -61,38 +61,32 @@ func (s *Store) Deliveries(ctx context.Context, q webhook.DeliveryQuery) (out []
 			slices.SortFunc(out, func(a, b webhook.Delivery) int { return cmp.Compare(b.Position, a.Position) })
 			out = out[:min(len(out), q.Limit)]
 		}
-		if !q.Last {
-			return nil
+		if q.Last {
+			if err := addLast(conn, out, tries); err != nil {
+				return err
+			}
 		}
-		return addLast(conn, out, tries)
+		if q.Bodies {
+			return addEntries(conn, out, func(d *webhook.Delivery) (int64, **eventlog.Entry) { return d.Position, &d.Entry })
+		}
+		return nil
 	})
 	return out, err
 }
 
-// addLast adds to each delivery its last try, by these rows, and what it tells.
+// addLast adds to each delivery its last try, by these rows.
 func addLast(conn *sqlite.Conn, all []webhook.Delivery, tries map[mail.ID]int64) error {
 	of := make(map[int64]*webhook.Delivery, len(all)) // by row of the try
-	at := make(map[int64][]*webhook.Delivery, len(all))
 	for i := range all {
 		of[tries[all[i].ID]] = &all[i]
-		at[all[i].Position] = append(at[all[i].Position], &all[i])
 	}
 	q := conn.Prep(`SELECT t.row, t.facts FROM json_each(?) l CROSS JOIN webhook_tries t ON t.row = l.value`)
 	q.BindText(1, rowList(maps.Keys(of)))
-	if err := each(q, func(q *sqlite.Stmt) error {
+	return each(q, func(q *sqlite.Stmt) error {
 		r, err := readTry(columnBlob(q, 1))
 		of[q.ColumnInt64(0)].Tries = []webhook.Record{r}
 		return err
-	}); err != nil {
-		return err
-	}
-	entries, err := readEntries(conn, slices.Collect(maps.Keys(at)))
-	for i := range entries {
-		for _, d := range at[entries[i].Position] {
-			d.Entry = &entries[i]
-		}
-	}
-	return err
+	})
 }
 
 // fits tells whether an endpoint can have hooks of a status: either its open ones are parked,

@@ -519,7 +519,7 @@ var webhookClauses = []clause{
 		count("family", webhook.DeliveryQuery{Types: []string{"message.*"}, Status: webhook.Failed}, 1)
 		count("message", webhook.DeliveryQuery{Message: second.Message.ID}, 5, 4, 3)
 		count("another's message", webhook.DeliveryQuery{Message: mail.NewID(w.now)})
-		for i, d := range w.hooksOf(webhook.DeliveryQuery{Last: true}) {
+		for i, d := range w.hooksOf(webhook.DeliveryQuery{Last: true, Bodies: true}) {
 			one, entry, err := w.s.Delivery(w.ctx, w.owner, d.ID)
 			w.must(err)
 			equal(w, fmt.Sprintf("tries of %d", i), len(d.Tries), min(len(one.Tries), 1))
