@@ -108,14 +108,8 @@ func (q *Queue) complain(ctx context.Context, x griever) {
 		return
 	}
 	w, now := x.work, q.o.Now()
-	s := suppression(w, mail.KindComplaint, now)
-	s.Detail = "complaint (abuse)"
-	e := q.event(w, mail.EventComplained, now)
-	e.Detail = mail.Detail{
-		Previous: mail.Delivered.String(), FeedbackType: "abuse", Site: "sandbox",
-		SuppressionID: s.ID.Text(mail.PrefixSuppression), Summary: "Reported as spam by the recipient",
-	}
-	_, err := store.Report(ctx, now, Report{Outcomes: []Returned{{Delivery: w.Delivery.Row, Status: mail.Complained, Events: []mail.Event{e}, Suppress: s}}})
+	returned := Complained(q.event(w, mail.EventComplained, now), suppression(w, mail.KindComplaint, now), "sandbox", "abuse")
+	_, err := store.Report(ctx, now, Report{Outcomes: []Returned{returned}})
 	if err == nil {
 		return
 	}

@@ -42,6 +42,18 @@ type Returned struct {
 	Suppress *mail.Suppression
 }
 
+// Complained is what a recipient's complaint comes to: e and s are an event and a suppression
+// of theirs, to which is added what the complaint tells.
+func Complained(e mail.Event, s *mail.Suppression, site, kind string) Returned {
+	s.Detail = "complaint (" + kind + ")"
+	e.Detail.FeedbackType, e.Detail.Site, e.Detail.SuppressionID = kind, site, s.ID.Text(mail.PrefixSuppression)
+	e.Detail.Summary = "Reported as spam by the recipient"
+	if kind != "abuse" {
+		e.Detail.Summary = "Reported by the recipient: " + kind
+	}
+	return Returned{Delivery: e.Delivery, Status: mail.Complained, Events: []mail.Event{e}, Suppress: s}
+}
+
 // Effect is what a Returned did.
 type Effect string
 

@@ -131,14 +131,10 @@ func suppression(w *mail.Work, kind string, now time.Time) *mail.Suppression {
 		ID: mail.NewID(now), Owner: w.Delivery.Owner, Address: mail.FoldAddress(w.Delivery.Address),
 		Reason: kind, Kind: kind, Source: "system", Message: w.Message.ID, CreatedAt: now,
 	}
-	if inSandbox(w.Delivery.Destination) {
+	if route.IsSandbox(w.Delivery.Destination) {
 		s.ExpiresAt = now.Add(sandboxSuppression)
 	}
 	return s
-}
-
-func inSandbox(destination string) bool {
-	return destination == route.SandboxDomain || strings.HasSuffix(destination, "."+route.SandboxDomain)
 }
 
 // deferred is a failure for now: the next attempt has a time, or there is none left.

@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,32 +27,42 @@ func judge(c *Copies, rep *feedback.Report, now time.Time) (outcomes []queue.Ret
 // bounces tells each delivery its worst news.
 func bounces(c *Copies, rep *feedback.Report, now time.Time) (outcomes []queue.Returned, items []feedback.RecordItem, why string) {
 	all := match(c, rep.Recipients)
+	slices.SortStableFunc(all, func(a, b told) int { return a.rank() - b.rank() })
 	var only []feedback.RecordItem
 	done := map[int64]bool{}
-	for _, action := range [...]string{"failed", "delayed", ""} {
-		for _, t := range all {
-			if action != "" && t.Action != action || action == "" && (t.Action == "failed" || t.Action == "delayed") {
-				continue
-			}
-			item := feedback.RecordItem{Action: t.Action, Status: t.Status}
-			switch {
-			case t.of == nil:
-				why = "it names a recipient who is none of the message's, and not clearly the one left over"
-			case action == "" || done[t.of.Delivery] || arrived(all, t.of):
-				item.Delivery = t.of.Delivery
-			default:
-				done[t.of.Delivery] = true
-				item.Delivery, item.Class = t.of.Delivery, t.Class()
-				items, outcomes = append(items, item), append(outcomes, outcomeOf(c, &t, now))
-				continue
-			}
-			only = append(only, item)
+	for i := range all {
+		t := &all[i]
+		item := feedback.RecordItem{Action: t.Action, Status: t.Status}
+		switch {
+		case t.of == nil:
+			why = "it names a recipient who is none of the message's, and not clearly the one left over"
+		case t.rank() == noTrouble || done[t.of.Delivery] || arrived(all, t.of):
+			item.Delivery = t.of.Delivery
+		default:
+			done[t.of.Delivery] = true
+			item.Delivery, item.Class = t.of.Delivery, t.Class()
+			items, outcomes = append(items, item), append(outcomes, outcomeOf(c, t, now))
+			continue
 		}
+		only = append(only, item)
 	}
 	if len(all) == 0 {
 		why = "it names no recipient"
 	}
 	return outcomes, append(items, only...), why
+}
+
+const noTrouble = 2
+
+// rank is how bad the news is: the worst first.
+func (t *told) rank() int {
+	switch t.Action {
+	case "failed":
+		return 0
+	case "delayed":
+		return 1
+	}
+	return noTrouble
 }
 
 // arrived tells whether somebody whom a recipient was forwarded to got it.
@@ -117,15 +128,7 @@ func complaints(c *Copies, rep *feedback.Report, now time.Time) (outcomes []queu
 		if rep.Complaint.Type == "not-spam" || optsOut(rep) {
 			continue
 		}
-		s := suppression(c, one, mail.KindComplaint, now)
-		s.Detail = "complaint (" + rep.Complaint.Type + ")"
-		e := event(c, one, mail.EventComplained, now)
-		e.Detail.FeedbackType, e.Detail.Site, e.Detail.SuppressionID = rep.Complaint.Type, one.Site, s.ID.Text(mail.PrefixSuppression)
-		e.Detail.Summary = "Reported as spam by the recipient"
-		if rep.Complaint.Type != "abuse" {
-			e.Detail.Summary = "Reported by the recipient: " + rep.Complaint.Type
-		}
-		outcomes = append(outcomes, queue.Returned{Delivery: one.Delivery, Status: mail.Complained, Events: []mail.Event{e}, Suppress: s})
+		outcomes = append(outcomes, queue.Complained(event(c, one, mail.EventComplained, now), suppression(c, one, mail.KindComplaint, now), one.Site, rep.Complaint.Type))
 	}
 	return outcomes, items, why
 }

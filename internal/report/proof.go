@@ -52,10 +52,7 @@ func (s *Service) path(address string) (proof, bool) {
 
 // toOffice tells whether a letter went to an office of ours.
 func (s *Service) toOffice(l *Letter) bool {
-	return slices.ContainsFunc(l.To, func(to string) bool {
-		local := mail.Address{Email: to}.Local()
-		return slices.ContainsFunc(offices[:], func(office string) bool { return strings.EqualFold(local, office) })
-	})
+	return slices.ContainsFunc(l.To, func(to string) bool { return isOffice(mail.Address{Email: to}.Local()) })
 }
 
 // unsubscribeToken reads one way to unsubscribe: an address, or a link.

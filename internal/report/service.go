@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -75,15 +76,11 @@ func (s *Service) Welcome(to mail.Address) bool {
 	if _, ok := s.o.Links.ParseMailto(local); ok {
 		return true
 	}
-	if !strings.EqualFold(to.Domain(), s.o.Hostname) {
-		return false
-	}
-	for _, office := range offices {
-		if strings.EqualFold(local, office) {
-			return true
-		}
-	}
-	return false
+	return strings.EqualFold(to.Domain(), s.o.Hostname) && isOffice(local)
+}
+
+func isOffice(local string) bool {
+	return slices.ContainsFunc(offices[:], func(office string) bool { return strings.EqualFold(local, office) })
 }
 
 // Take records what a letter means. When it returns nil, that is on disk. An error is

@@ -65,7 +65,7 @@ func New(o Options) *Decider {
 // Cached gives what was decided lately, nil when the DNS would have to be asked. The
 // route is shared: do not change it.
 func (d *Decider) Cached(env mail.Env, destination string) *Route {
-	if env == mail.Test || isSandbox(destination) {
+	if env == mail.Test || IsSandbox(destination) {
 		return d.capture(env, destination)
 	}
 	return d.routes.get(destination, d.o.Now())
@@ -80,7 +80,7 @@ func (d *Decider) Route(ctx context.Context, env mail.Env, destination string) (
 	if _, literal := netip.ParseAddr(name); err != nil || literal == nil {
 		return nil, refuse("5.1.2", mail.ClassBadDomain, "%s is not a domain that mail can be sent to; address literals are not used.", dns.Printable(destination, 100))
 	}
-	if isSandbox(name) {
+	if IsSandbox(name) {
 		return d.capture(env, name), nil
 	}
 	if d.o.Source.Smart != nil {
@@ -107,7 +107,8 @@ func (d *Decider) Route(ctx context.Context, env mail.Env, destination string) (
 // remembered there).
 func (d *Decider) Forget() { d.routes.clear() }
 
-func isSandbox(destination string) bool {
+// IsSandbox tells whether a destination is the sandbox's own domain, or below it.
+func IsSandbox(destination string) bool {
 	rest, ok := strings.CutSuffix(destination, SandboxDomain)
 	return ok && (rest == "" || rest[len(rest)-1] == '.')
 }
@@ -119,7 +120,7 @@ func (d *Decider) capture(env mail.Env, destination string) *Route {
 		return r
 	}
 	why := "mail of the test environment never leaves this host"
-	if isSandbox(destination) {
+	if IsSandbox(destination) {
 		why = SandboxDomain + " never leaves this host"
 	}
 	r := &Route{

@@ -3,7 +3,6 @@ package sandbox
 import (
 	"context"
 	"math"
-	"strings"
 
 	"github.com/postroad/postroad/internal/lane"
 	"github.com/postroad/postroad/internal/mail"
@@ -32,7 +31,7 @@ func (c *Carrier) cast(works []*mail.Work, as *project.Behaviour) []part {
 	parts := make([]part, len(works))
 	struck := c.strike(as, "connect", "mail", "data") // the whole transaction
 	for i, w := range works {
-		if d := w.Delivery.Destination; d == route.SandboxDomain || strings.HasSuffix(d, "."+route.SandboxDomain) {
+		if route.IsSandbox(w.Delivery.Destination) {
 			// A parameter that the part cannot have was refused where the mail was accepted;
 			// one that comes all the same plays the part without it.
 			parts[i].Magic, _ = route.ParseMagic(mail.Address{Email: w.Delivery.Address}.Local())
