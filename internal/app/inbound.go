@@ -1,12 +1,9 @@
 package app
 
 import (
-	"context"
-	"crypto/tls"
 	"fmt"
 	"net"
 	"net/netip"
-	"time"
 
 	"github.com/postroad/postroad/internal/config"
 	"github.com/postroad/postroad/internal/smtpd"
@@ -38,7 +35,7 @@ func (d *inboundDoor) build(s *config.Settings, cert keeper, o smtpd.InboundOpti
 		return
 	}
 	o.Hostname = s.Delivery.Hostname
-	o.TLS = &tls.Config{GetCertificate: cert.Get, MinVersion: tls.VersionTLS12}
+	o.TLS = tlsOf(cert)
 	d.server = smtpd.NewInbound(o)
 }
 
@@ -54,23 +51,7 @@ func (d *inboundDoor) run(doors *group) {
 	if d.listener == nil {
 		return
 	}
-	doors.run("reports", func(ctx context.Context) error {
-		err := d.server.Serve(d.listener, false)
-		if err == nil {
-			<-ctx.Done() // its owner is closing it, and ends us after that
-		}
-		return err
-	})
-}
-
-// shutdown lets letters under way finish for at most so long, or until the hard stop.
-func (d *inboundDoor) shutdown(hard context.Context, limit time.Duration) {
-	if d.server == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(hard, limit)
-	defer cancel()
-	d.server.Shutdown(ctx)
+	doors.run("reports", serving(d.server, d.listener, false))
 }
 
 // close gives the address back; the server did, unless it never ran.

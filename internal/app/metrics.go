@@ -138,14 +138,21 @@ func (m *measured) Collect(to chan<- prometheus.Metric) {
 
 func (m *measured) collectSMTP(count func(*prometheus.Desc, int64, ...string), gauge func(*prometheus.Desc, float64, ...string)) {
 	s := m.smtp()
-	gauge(descSMTPConns, float64(s.Connected))
-	count(descSMTPTaken, s.Connections, "taken")
-	count(descSMTPTaken, s.Refused, "refused")
-	count(descSMTP, s.Accepted, "accepted")
+	ofDoor{descSMTPConns, descSMTPTaken, descSMTP}.collect(&s, count, gauge)
 	count(descSMTP, s.Replays, "replayed")
-	count(descSMTP, s.Rejected, "rejected")
-	count(descSMTP, s.Deferred, "deferred")
 	count(descSMTPKeys, s.WrongKeys)
+}
+
+// ofDoor are the numbers that both SMTP doors have.
+type ofDoor struct{ connected, connections, outcomes *prometheus.Desc }
+
+func (d ofDoor) collect(s *smtpd.Stats, count func(*prometheus.Desc, int64, ...string), gauge func(*prometheus.Desc, float64, ...string)) {
+	gauge(d.connected, float64(s.Connected))
+	count(d.connections, s.Connections, "taken")
+	count(d.connections, s.Refused, "refused")
+	count(d.outcomes, s.Accepted, "accepted")
+	count(d.outcomes, s.Rejected, "rejected")
+	count(d.outcomes, s.Deferred, "deferred")
 }
 
 func (m *measured) collectReports(count func(*prometheus.Desc, int64, ...string), gauge func(*prometheus.Desc, float64, ...string)) {
@@ -153,12 +160,7 @@ func (m *measured) collectReports(count func(*prometheus.Desc, int64, ...string)
 		count(descReports, n, c.Kind, c.Result)
 	}
 	s := m.inbound()
-	gauge(descInboundNow, float64(s.Connected))
-	count(descInboundAll, s.Connections, "taken")
-	count(descInboundAll, s.Refused, "refused")
-	count(descInbound, s.Accepted, "accepted")
-	count(descInbound, s.Deferred, "deferred")
-	count(descInbound, s.Rejected, "rejected")
+	ofDoor{descInboundNow, descInboundAll, descInbound}.collect(&s, count, gauge)
 	count(descInbound, s.Unwelcome, "stranger")
 	count(descSMTPPanics, m.smtp().Panics+s.Panics)
 }

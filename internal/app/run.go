@@ -135,8 +135,8 @@ func (sv *server) openSocket(doors *group) {
 func (sv *server) closeDoors(hard context.Context) {
 	var smtp sync.WaitGroup
 	defer smtp.Wait()
-	smtp.Go(func() { sv.smtp.shutdown(hard, sv.settings.Delivery.SoftStop) })
-	smtp.Go(func() { sv.inbound.shutdown(hard, sv.settings.Delivery.SoftStop) })
+	smtp.Go(func() { shutDown(hard, sv.smtp.server, sv.settings.Delivery.SoftStop) })
+	smtp.Go(func() { shutDown(hard, sv.inbound.server, sv.settings.Delivery.SoftStop) })
 	ctx, cancel := context.WithTimeout(hard, doorLimit)
 	defer cancel()
 	for _, s := range []*http.Server{sv.http, sv.socket} {

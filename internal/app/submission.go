@@ -75,7 +75,7 @@ func findCertificate(s *config.Settings, now time.Time, log *slog.Logger) (keepe
 func (d *submissionDoor) build(s *config.Settings, o smtpd.Options) {
 	o.Hostname, o.MaxSize = s.Delivery.Hostname, int64(s.HTTP.MaxBody)
 	o.Connections, o.PerAddress = s.Submission.Connections, s.Submission.PerAddress
-	o.TLS = &tls.Config{GetCertificate: d.cert.Get, MinVersion: tls.VersionTLS12}
+	o.TLS = tlsOf(d.cert)
 	d.server = smtpd.New(o)
 }
 
@@ -83,16 +83,17 @@ func (d *submissionDoor) build(s *config.Settings, o smtpd.Options) {
 func (d *submissionDoor) run(upkeep, doors *group) {
 	upkeep.run("certificate", d.cert.Run)
 	if d.plain != nil {
-		doors.run("smtp", d.serve(d.plain, false))
+		doors.run("smtp", serving(d.server, d.plain, false))
 	}
 	if d.secure != nil {
-		doors.run("smtp over TLS", d.serve(d.secure, true))
+		doors.run("smtp over TLS", serving(d.server, d.secure, true))
 	}
 }
 
-func (d *submissionDoor) serve(l net.Listener, implicit bool) func(context.Context) error {
+// serving is the run of one listener of an SMTP door.
+func serving(server *smtpd.Server, l net.Listener, implicit bool) func(context.Context) error {
 	return func(ctx context.Context) error {
-		err := d.server.Serve(l, implicit)
+		err := server.Serve(l, implicit)
 		if err == nil {
 			<-ctx.Done() // its owner is closing it, and ends us after that
 		}
@@ -100,11 +101,20 @@ func (d *submissionDoor) serve(l net.Listener, implicit bool) func(context.Conte
 	}
 }
 
-// shutdown lets messages under way finish for at most so long, or until the hard stop.
-func (d *submissionDoor) shutdown(hard context.Context, limit time.Duration) {
+// shutDown lets what is under way finish for at most so long, or until the hard stop; nil: the
+// door was closed all the time.
+func shutDown(hard context.Context, server *smtpd.Server, limit time.Duration) {
+	if server == nil {
+		return
+	}
 	ctx, cancel := context.WithTimeout(hard, limit)
 	defer cancel()
-	d.server.Shutdown(ctx)
+	server.Shutdown(ctx)
+}
+
+// tlsOf has a server show the certificate that is kept now.
+func tlsOf(cert keeper) *tls.Config {
+	return &tls.Config{GetCertificate: cert.Get, MinVersion: tls.VersionTLS12}
 }
 
 // close gives the addresses back; the server did, unless it never ran.

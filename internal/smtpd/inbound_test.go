@@ -8,8 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -127,24 +125,9 @@ func until(t testing.TB, what string, there func() bool) {
 // TestInboundTalks plays the conversations of testdata/inbound, written as those of
 // TestTalks.
 func TestInboundTalks(t *testing.T) {
-	t.Parallel()
-	files, err := filepath.Glob("testdata/inbound/*")
-	if err != nil || len(files) < 5 {
-		t.Fatalf("%d files, %v", len(files), err)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Run(filepath.Base(file), func(t *testing.T) {
-			t.Parallel()
-			o := openOffice(t, func(o *smtpd.InboundOptions, _ *desk) { o.TLS = ownCertificate() })
-			for talk := range strings.SplitSeq(string(text), "\n\n") {
-				play(t, o.addr, talk)
-			}
-		})
-	}
+	playAll(t, "testdata/inbound/*", func(t *testing.T, _ string) (addr string) {
+		return openOffice(t, func(o *smtpd.InboundOptions, _ *desk) { o.TLS = ownCertificate() }).addr
+	})
 }
 
 func TestALetterIsHandedOnAsItCame(t *testing.T) {

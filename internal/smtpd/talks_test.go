@@ -20,8 +20,19 @@ import (
 //
 // A file whose name ends in .remote is played as if the client were not on this host.
 func TestTalks(t *testing.T) {
+	playAll(t, "testdata/talks/*", func(t *testing.T, file string) (addr string) {
+		h := build(t, 0, withTLS)
+		if strings.HasSuffix(file, ".remote") {
+			h.addr = h.listen(false, afar)
+		}
+		return h.addr
+	})
+}
+
+// playAll plays the conversations of each file with a server of its own.
+func playAll(t *testing.T, where string, open func(t *testing.T, file string) (addr string)) {
 	t.Parallel()
-	files, err := filepath.Glob("testdata/talks/*")
+	files, err := filepath.Glob(where)
 	if err != nil || len(files) < 5 {
 		t.Fatalf("%d files, %v", len(files), err)
 	}
@@ -32,12 +43,9 @@ func TestTalks(t *testing.T) {
 		}
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
-			h := build(t, 0, withTLS)
-			if strings.HasSuffix(file, ".remote") {
-				h.addr = h.listen(false, afar)
-			}
+			addr := open(t, file)
 			for talk := range strings.SplitSeq(string(text), "\n\n") {
-				play(t, h.addr, talk)
+				play(t, addr, talk)
 			}
 		})
 	}

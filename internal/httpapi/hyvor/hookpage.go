@@ -2,6 +2,7 @@ package hyvor
 
 import (
 	"context"
+	"strings"
 
 	"github.com/postroad/postroad/internal/archive"
 	"github.com/postroad/postroad/internal/eventlog"
@@ -91,13 +92,10 @@ func whatTold(entries []*eventlog.Entry) (of told) {
 				of.suppressions = once(of.suppressions, id)
 			}
 		}
-		of.domains = of.domains || aboutDomains[n.Type]
+		of.domains = of.domains || strings.HasPrefix(nameOf(&n.Event), "domain.")
 	}
 	return of
 }
-
-var aboutDomains = map[mail.EventType]bool{mail.EventDomainCreated: true, mail.EventDomainDeleted: true,
-	mail.EventDomainVerified: true, mail.EventDomainDegraded: true, mail.EventDomainFailed: true}
 
 // record gives the message of an entry that has one.
 func (f *Format) record(ctx context.Context, n *eventlog.Entry) (*archive.Record, error) {

@@ -81,15 +81,19 @@ func (a *API) clearSandbox(c *httpapi.Call) {
 }
 
 func (a *API) getSandbox(c *httpapi.Call) {
+	if r, ok := a.findSandbox(c); ok {
+		a.showSandbox(c, r)
+	}
+}
+
+// findSandbox gives the message that a path names, if it was captured; else it has answered.
+func (a *API) findSandbox(c *httpapi.Call) (*archive.Record, bool) {
 	r, ok := a.find(c)
-	if !ok {
-		return
-	}
-	if !captured(r) {
+	if ok && !captured(r) {
 		c.Fail(messageNotFound())
-		return
+		return nil, false
 	}
-	a.showSandbox(c, r)
+	return r, ok
 }
 
 // captured tells whether a message is one that never leaves.
