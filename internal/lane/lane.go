@@ -22,14 +22,13 @@ type lane struct {
 	mu       sync.Mutex
 	limits   Limits
 	tiers    [mail.Tiers]tier
-	moved    [mail.Tiers]bool // a project that waits for room has half of its share free again
-	passed   int              // picks in a row that left less urgent mail waiting
-	depth    int              // jobs a tier holds now: less than limits.Depth in a lane that does not move
-	workers  int              // started and not ended
-	busy     int              // of them, carrying a job
-	bulkBusy int              // of those, a bulk one
-	idle     []*worker        // the one idle for the shortest time last, so that others may end
-	dead     bool             // forgotten: offer elsewhere
+	passed   int       // picks in a row that left less urgent mail waiting
+	depth    int       // jobs a tier holds now: less than limits.Depth in a lane that does not move
+	workers  int       // started and not ended
+	busy     int       // of them, carrying a job
+	bulkBusy int       // of those, a bulk one
+	idle     []*worker // the one idle for the shortest time last, so that others may end
+	dead     bool      // forgotten: offer elsewhere
 }
 
 // offer takes a job in; false without an error means that the lane is forgotten.
@@ -135,7 +134,7 @@ func (l *lane) pick() *Job {
 		l.depth = min(2*l.depth, l.limits.Depth)
 	}
 	if own.wanted && own.count <= l.share()/2 {
-		l.moved[first] = true
+		l.tiers[first].moved = true
 	}
 	return job
 }
@@ -154,10 +153,10 @@ func (l *lane) tellSoon(tier mail.Tier) {
 func (l *lane) roomAgain() (again bool) {
 	for i := range l.tiers {
 		t := &l.tiers[i]
-		if t.asked && (l.moved[i] || t.count <= l.m.usable(l.depth, l.limits)/2) {
+		if t.asked && (t.moved || t.count <= l.m.usable(l.depth, l.limits)/2) {
 			again = t.told() || again
 		}
-		l.moved[i] = false
+		t.moved = false
 	}
 	return again
 }

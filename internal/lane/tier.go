@@ -14,6 +14,7 @@ type tier struct {
 	count       int             // jobs
 	shut        int             // lines that are closed
 	asked       bool            // some line is wanted
+	moved       bool            // one that is wanted has half of its share free again
 }
 
 // line is the jobs of one project.
